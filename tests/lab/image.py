@@ -1,0 +1,278 @@
+"""The boot image of an emulated host: initramfs, ISO, and Bochs' configuration."""
+import ctypes
+import glob
+import os
+import re
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
+FIRMWARE = ("/usr/share/seabios/bios-256k.bin",)
+BOCHS_BIOS = "/usr/share/bochs/BIOS-bochs-latest"
+BOCHS_VGA_BIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
+
+# hpvm_lab: use x2APIC and TSC deadline (kernel-patches/lab). idle=halt: Bochs
+# loses wake-ups from MWAIT. nokaslr: the same addresses in every run.
+CMDLINE = ("console=ttyS0,115200 quiet hpvm_lab idle=halt tsc=reliable nokaslr "
+           "mitigations=off random.trust_cpu=on panic=0")
+
+BOCHSRC = """\
+display_library: term
+romimage: file={bios}
+vgaromimage: file={vga_bios}
+cpu: model=broadwell_ult, count=1:{cpus}:1, ips=100000000, reset_on_triple_fault=0
+memory: guest={memory}, host={memory}
+clock: sync=none, time0=1700000000
+ata0-master: type=cdrom, path=host.iso, status=inserted
+boot: cdrom
+com1: enabled=1, mode=file, dev=console.log
+com2: enabled=1, mode=file, dev=results.log
+speaker: enabled=0
+sound: waveoutdrv=dummy
+log: bochs.log
+panic: action=report
+error: action=report
+info: action=report
+debug: action=ignore
+"""
+
+
+class Config:
+    """Where the inputs are: build/config.mk of ./configure, else the defaults."""
+
+    def __init__(self):
+        self.top = os.path.dirname(os.path.dirname(HERE))
+        values = {}
+        try:
+            with open(os.path.join(self.top, "build", "config.mk"), encoding="utf-8") as f:
+                for line in f:
+                    m = re.match(r"\s*(\w+)\s*:?=\s*(.*?)\s*$", line)
+                    if m:
+                        values[m[1]] = m[2].strip("'\"")
+        except FileNotFoundError:
+            pass
+        xdg = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+        self.cache = (os.environ.get("HPVM_CACHE") or values.get("CACHE")
+                      or os.path.join(xdg, "hpvm"))
+        self.build = os.path.join(self.cache, "build")
+        self.qemu_build = os.path.join(self.build, "qemu-hpvm")
+        self.qemu = os.path.join(self.qemu_build, "qemu-system-x86_64")
+        self.work = os.path.join(self.top, "build", "lab-image")
+
+    def kernel(self, name):
+        return os.path.join(self.build, "linux-" + name, "arch/x86/boot/bzImage")
+
+    def guest_deb(self):
+        """Debian's package of the guest kernel, as configure fetched it."""
+        for directory in ("dl", "src"):
+            found = glob.glob(os.path.join(self.cache, directory,
+                                           "linux-image-[0-9]*-cloud-amd64_*_amd64.deb"))
+            if found:
+                return sorted(found)[-1]
+        return None
+
+
+def die_with_parent():
+    """In a new child: end with the runner, even when that is killed by SIGKILL."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def missing_inputs(config, scenario):
+    """A sentence about what is missing to run the scenario, or None."""
+    for path, way in ((config.kernel(scenario.kernel), "make kernel"),
+                      (config.qemu, "make qemu"),
+                      (BOCHS_BIOS, "apt-get install bochsbios"),
+                      (ISOLINUX[0], "apt-get install isolinux"),
+                      (ISOLINUX[1], "apt-get install syslinux-common"),
+                      ("/bin/busybox", "apt-get install busybox-static"),
+                      (FIRMWARE[0], "apt-get install seabios")):
+        if not os.path.exists(path):
+            return f"{path} is missing; '{way}' makes it"
+    if not config.guest_deb():
+        return f"the guest kernel's package is not in {config.cache}; './configure' fetches it"
+    return None
+
+
+class Cpio:
+    """A cpio archive in the format that the kernel unpacks ('newc')."""
+
+    def __init__(self):
+        self.parts, self.seen, self.ino = [], set(), 0
+
+    def _entry(self, name, mode, data, rdev=(0, 0)):
+        self.ino += 1
+        raw = name.encode() + b"\0"
+        fields = (self.ino, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(raw), 0)
+        head = b"070701" + b"".join(b"%08X" % f for f in fields) + raw
+        self.parts.append(head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4))
+
+    def directory(self, name):
+        if name and name not in self.seen:
+            self.directory(os.path.dirname(name))
+            self.seen.add(name)
+            self._entry(name, stat.S_IFDIR | 0o755, b"")
+
+    def file(self, name, data, mode=0o644):
+        self.directory(os.path.dirname(name))
+        self._entry(name, stat.S_IFREG | mode, data)
+
+    def copy(self, name, path, mode=0o755):
+        with open(path, "rb") as f:
+            self.file(name, f.read(), mode)
+
+    def link(self, name, target):
+        self.directory(os.path.dirname(name))
+        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def device(self, name, major, minor):
+        self.directory(os.path.dirname(name))
+        self._entry(name, stat.S_IFCHR | 0o600, b"", (major, minor))
+
+    def bytes(self):
+        self._entry("TRAILER!!!", 0, b"")
+        self.ino, blob = 0, b"".join(self.parts)
+        return blob + b"\0" * (-len(blob) % 512)
+
+
+def newer(target, *sources):
+    """True when the target exists and is newer than all of the sources."""
+    try:
+        made = os.stat(target).st_mtime_ns
+    except FileNotFoundError:
+        return False
+    return all(os.stat(s).st_mtime_ns < made for s in sources)
+
+
+def write(path, data):
+    """Write the file in one step, so that an interrupted run leaves none half done."""
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as f:
+        f.write(data)
+    os.chmod(f.name, 0o644)
+    os.replace(f.name, path)
+
+
+def libraries(binary):
+    """The shared libraries that the binary loads, and the loader."""
+    out = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
+    return re.findall(r"(/\S+) \(0x", out)
+
+
+def guest_programs(config):
+    """Compile tests/guest; returns the directory of the results."""
+    subprocess.run(["make", "-s", "-C", os.path.join(config.top, "tests", "guest"),
+                    "O=" + config.work], check=True)
+    return config.work
+
+
+def guest_kernel(config):
+    """The guest's kernel, taken unchanged out of Debian's package."""
+    deb, target = config.guest_deb(), os.path.join(config.work, "vmlinuz")
+    if not newer(target, deb):
+        with tempfile.TemporaryDirectory(dir=config.work) as scratch:
+            subprocess.run(["dpkg-deb", "-x", deb, scratch], check=True)
+            found = glob.glob(os.path.join(scratch, "boot", "vmlinuz-*"))
+            with open(found[0], "rb") as f:
+                write(target, f.read())
+    return target
+
+
+def guest_initrd(config):
+    """The guest's initramfs: our init and a console."""
+    target, init = os.path.join(config.work, "guest.cpio"), os.path.join(config.work, "init")
+    if not newer(target, init):
+        cpio = Cpio()
+        cpio.device("dev/console", 5, 1)
+        for directory in ("proc", "sys"):
+            cpio.directory(directory)
+        cpio.copy("init", init)
+        write(target, cpio.bytes())
+    return target
+
+
+base_lock = threading.Lock()
+
+
+def base(config):
+    """The part of the initramfs that all scenarios share; made when an input changed."""
+    with base_lock:
+        os.makedirs(config.work, exist_ok=True)
+        programs = guest_programs(config)
+        target = os.path.join(config.work, "base.cpio")
+        roms = sorted(glob.glob(os.path.join(config.qemu_build, "pc-bios/optionrom/*.bin")))
+        inputs = ([config.qemu, guest_kernel(config), guest_initrd(config), *roms, *FIRMWARE,
+                   os.path.join(programs, "exits.elf"), __file__])
+        if newer(target, *inputs):
+            return target
+        cpio = Cpio()
+        for directory in ("proc", "sys", "dev", "tmp", "run", "root", "etc"):
+            cpio.directory(directory)
+        cpio.device("dev/console", 5, 1)
+        cpio.device("dev/null", 1, 3)
+        cpio.copy("bin/busybox", "/bin/busybox")
+        applets = subprocess.run(["/bin/busybox", "--list"], check=True,
+                                 capture_output=True, text=True).stdout.split()
+        for applet in applets:
+            if applet != "busybox":
+                cpio.link("bin/" + applet, "busybox")
+        with tempfile.TemporaryDirectory(dir=config.work) as scratch:
+            stripped = os.path.join(scratch, "qemu")
+            subprocess.run(["strip", "-o", stripped, config.qemu], check=True)
+            cpio.copy("bin/qemu", stripped)
+        for library in libraries(config.qemu):
+            cpio.copy(library.lstrip("/"), os.path.realpath(library))
+        for rom in [*FIRMWARE, *roms]:
+            cpio.copy("share/" + os.path.basename(rom), rom)
+        cpio.copy("guest/vmlinuz", guest_kernel(config))
+        cpio.copy("guest/initrd", guest_initrd(config))
+        cpio.copy("guest/exits.elf", os.path.join(programs, "exits.elf"))
+        write(target, cpio.bytes())
+        return target
+
+
+def overlay(config, scenario, settings):
+    """What differs from scenario to scenario: scripts, settings, extra files."""
+    cpio = Cpio()
+    cpio.copy("init", os.path.join(HERE, "l1", "init"))
+    cpio.copy("lab.sh", os.path.join(HERE, "l1", "lab.sh"))
+    cpio.copy("scenario.sh", scenario.path)
+    lines = [f"{name}={shlex.quote(value)}\n"
+             for name, _, value in (s.partition("=") for s in settings)]
+    cpio.file("settings", "".join(lines).encode())
+    for pattern in scenario.files.split():
+        pattern = pattern.format(cache=config.cache, build=config.build, top=config.top)
+        found = [p for p in sorted(glob.glob(pattern)) if os.path.isfile(p)]
+        for path in found:
+            cpio.copy("files/" + os.path.basename(path), path)
+    return cpio.bytes()
+
+
+def make(config, scenario, settings, directory):
+    """Everything Bochs needs to boot the scenario, in the directory."""
+    shared = base(config)
+    tree = os.path.join(directory, "iso")
+    os.makedirs(tree)
+    for path in ISOLINUX:
+        shutil.copy(path, tree)
+    shutil.copy(config.kernel(scenario.kernel), os.path.join(tree, "linux"))
+    os.link(shared, os.path.join(tree, "base"))
+    write(os.path.join(tree, "scenario"), overlay(config, scenario, settings))
+    cmdline = f"{CMDLINE} {scenario.cmdline}".strip()
+    write(os.path.join(tree, "isolinux.cfg"),
+          f"default linux\nprompt 0\nlabel linux\n kernel linux\n"
+          f" append initrd=base,scenario {cmdline}\n".encode())
+    with open(os.path.join(directory, "genisoimage.log"), "wb") as log:
+        subprocess.run(["genisoimage", "-quiet", "-o", os.path.join(directory, "host.iso"),
+                        "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot",
+                        "-boot-load-size", "4", "-boot-info-table", tree],
+                       check=True, stdout=log, stderr=log)
+    shutil.rmtree(tree)
+    write(os.path.join(directory, "debugger.rc"), b"c\n")
+    write(os.path.join(directory, "bochsrc"),
+          BOCHSRC.format(bios=BOCHS_BIOS, vga_bios=BOCHS_VGA_BIOS, cpus=scenario.cpus,
+                         memory=scenario.memory).encode())

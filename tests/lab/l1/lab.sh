@@ -1,0 +1,189 @@
+# shellcheck shell=sh
+# Words for the bodies of scenarios. Sourced by /init in the emulated host; file
+# descriptor 3 leads to the runner (tests/lab/run), standard output to console.log.
+
+GUEST_LOG=/run/guest.log
+GUEST_PID=
+
+stage() { echo "stage $*" >&3; }
+note() { echo "note $*" >&3; }
+data() { echo "data $*" >&3; }
+ok() { echo "ok $*" >&3; }
+not_ok() { echo "not ok $*" >&3; }
+skip() { echo "skip $*" >&3; }
+
+# check DESCRIPTION COMMAND...: one test, passed when the command succeeds.
+check() {
+    description=$1
+    shift
+    if "$@"; then ok "$description"; else not_ok "$description"; fi
+}
+
+# is DESCRIPTION GOT WANTED
+is() {
+    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1 (got '$2', wanted '$3')"; fi
+}
+
+# Until COMMAND succeeds, at most SECONDS of the host's time.
+wait_for() {
+    seconds=$1
+    shift
+    tenths=$((seconds * 10))
+    while ! "$@"; do
+        tenths=$((tenths - 1))
+        [ $tenths -gt 0 ] || return 1
+        usleep 100000
+    done
+}
+
+# --- QEMU ---------------------------------------------------------------------
+
+# start_guest QEMU-ARGUMENT...: QEMU in the background, with the guest's serial port
+# in $GUEST_LOG. Commands for its monitor (QMP) go through qmp().
+start_guest() {
+    : >$GUEST_LOG
+    rm -f /run/qmp.in /run/qmp.out
+    mkfifo /run/qmp.in /run/qmp.out
+    qemu -L /share -nodefaults -no-user-config -display none -m 128 \
+        -name guest,debug-threads=on -no-reboot \
+        -chardev pipe,id=qmp,path=/run/qmp -mon chardev=qmp,mode=control \
+        -chardev file,id=serial,path=$GUEST_LOG -serial chardev:serial \
+        "$@" >/run/qemu.log 2>&1 &
+    GUEST_PID=$!
+    exec 4<>/run/qmp.in 5<>/run/qmp.out
+    echo '{"execute":"qmp_capabilities"}' >&4
+}
+
+# qmp COMMAND [ARGUMENTS]: the JSON answer. Events that arrive before it are dropped.
+qmp() {
+    if [ -n "$2" ]; then
+        echo "{\"execute\":\"$1\",\"arguments\":$2,\"id\":\"lab\"}" >&4
+    else
+        echo "{\"execute\":\"$1\",\"id\":\"lab\"}" >&4
+    fi
+    while read -r -t 20 answer <&5; do
+        case $answer in
+        *'"id": "lab"'*)
+            echo "$answer"
+            return
+            ;;
+        esac
+    done
+    return 1
+}
+
+# hmp COMMAND: its text.
+hmp() {
+    qmp human-monitor-command "{\"command-line\":\"$*\"}" |
+        sed 's/^{"return": "//; s/", "id": "lab"}$//; s/\\r\\n/\n/g; s/\\"/"/g'
+}
+
+guest_alive() { kill -0 "$GUEST_PID" 2>/dev/null; }
+guest_ended() { ! guest_alive; }
+guest_said() { grep -q "$1" $GUEST_LOG; }
+
+# wait_guest SECONDS: until QEMU ends; its exit status. A guest that takes longer
+# is killed, and what it said is in console.log either way.
+wait_guest() {
+    if ! wait_for "$1" guest_ended; then
+        kill -9 "$GUEST_PID"
+        echo "guest killed after $1 s"
+    fi
+    wait "$GUEST_PID"
+    status=$?
+    exec 4>&- 5>&-
+    sed 's/^/guest| /' $GUEST_LOG
+    sed 's/^/qemu| /' /run/qemu.log
+    return $status
+}
+
+# vcpu_threads: the thread ids of the vCPUs.
+vcpu_threads() { grep -l '^CPU [0-9]*/KVM' /proc/"$GUEST_PID"/task/*/comm 2>/dev/null |
+    cut -d/ -f5; }
+
+has_vcpu() { [ -n "$(vcpu_threads)" ]; }
+
+# pin_vcpus CPU: what an administrator does for stock KVM.
+pin_vcpus() {
+    wait_for 60 has_vcpu || return 1
+    for thread in $(vcpu_threads); do
+        taskset -p -c "$1" "$thread" >/dev/null || return 1
+    done
+}
+
+# Arguments for QEMU to boot Debian's kernel with our init; the guest's command
+# line is $1.
+linux_guest() {
+    echo "-kernel /guest/vmlinuz -initrd /guest/initrd"
+}
+
+# --- exits over the guest's quiet interval ------------------------------------
+#
+# The guest marks the interval with writes to an I/O port that no device has. Two
+# instances of the tracer count KVM's exits by reason: one starts at the first mark,
+# the other at the second, both run until QEMU has ended. Their difference is exact:
+# the exit of the first mark precedes the start of both counts, the exit of the
+# second is in the difference, once, and is taken off here.
+
+MARK_PORT=0xf4
+IO_INSTRUCTION=30
+
+count_start() {
+    for mark in 1 2; do
+        instance=/sys/kernel/tracing/instances/mark$mark
+        [ ! -d $instance ] || rmdir $instance
+        mkdir $instance
+        events=$instance/events/kvm
+        echo 'hist:keys=exit_reason:size=256:pause' >$events/kvm_exit/trigger
+        echo "enable_hist:kvm:kvm_exit if port==$MARK_PORT && val==$mark" \
+            >$events/kvm_pio/trigger
+        echo "port==$MARK_PORT" >$events/kvm_pio/filter
+        echo 1 >$events/kvm_pio/enable
+    done
+}
+
+# "REASON COUNT" lines of one count.
+counted() {
+    sed -n 's/^{ exit_reason: *\([0-9]*\) *} hitcount: *\([0-9]*\).*/\1 \2/p' \
+        /sys/kernel/tracing/instances/mark"$1"/events/kvm/kvm_exit/hist
+}
+
+# count_report NAME: "data NAME.exits.REASON COUNT" lines for the interval, its
+# length, and the guest's own figures. Fails when the counts are not whole.
+count_report() {
+    for mark in 1 2; do
+        hist=/sys/kernel/tracing/instances/mark$mark/events/kvm/kvm_exit/hist
+        if ! grep -q '^ *Dropped: 0' $hist; then
+            echo "the tracer lost exits"
+            return 1
+        fi
+    done
+    trace=/sys/kernel/tracing/instances/mark1/trace
+    if [ "$(grep -c kvm_pio $trace)" != 2 ]; then
+        echo "the guest did not mark its interval with two writes"
+        grep kvm_pio $trace
+        return 1
+    fi
+    counted 1 >/run/count1
+    counted 2 >/run/count2
+    awk -v io=$IO_INSTRUCTION '
+        NR == FNR { after[$1] = $2; next }
+        { n = $2 - after[$1] - ($1 == io); if (n) print $1, n }
+    ' /run/count2 /run/count1 >/run/counts
+    while read -r reason n; do
+        data "$1.exits.$reason $n"
+    done </run/counts
+    awk '/kvm_pio/ { for (i = 1; i < NF; i++) if ($i ~ /^[0-9]+\.[0-9]+:$/) t[++n] = $i }
+        END { printf "%.6f\n", t[2] - t[1] }' $trace >/run/seconds
+    data "$1.seconds $(cat /run/seconds)"
+    sed -n 's/\r$//; s/^hpvm: \([a-z_]*\)=\(.*\)/\1 \2/p' $GUEST_LOG >/run/figures
+    while read -r key value; do
+        data "$1.$key $value"
+    done </run/figures
+}
+
+# figure KEY: what the guest reported.
+figure() { sed -n "s/\r\$//; s/^hpvm: $1=//p" $GUEST_LOG; }
+
+# exits_total: of the last count_report.
+exits_total() { awk '{ n += $2 } END { print n + 0 }' /run/counts; }
