@@ -1,0 +1,36 @@
+# shellcheck shell=bash disable=SC2034
+# Sourced by the build scripts: where things are, and how to say what went wrong.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${HPVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hpvm}
+JOBS=$(nproc)
+if [ -e "$TOP/build/config.mk" ]; then
+    # Plain NAME=value lines, for make and for the shell.
+    # shellcheck source=/dev/null
+    . "$TOP/build/config.mk"
+fi
+
+say() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# A private directory that goes away with the script.
+scratch() {
+    SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/hpvm.XXXXXX")
+    trap 'rm -rf "$SCRATCH"' EXIT
+}
+
+# took SECONDS: the time since then, for people.
+took() {
+    local t=$((SECONDS - $1))
+    if [ $t -lt 60 ]; then
+        echo "${t} s"
+    else
+        echo "$((t / 60)) min $((t % 60)) s"
+    fi
+}
