@@ -1,0 +1,50 @@
+# hpvm: QEMU, kernels, the lab and the checks. "make help" says what there is.
+
+MAKEFLAGS += --no-print-directory
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(wildcard build/config.mk),)
+$(error Run ./configure first)
+endif
+endif
+-include build/config.mk
+
+all: qemu kernel kernel-stock	## QEMU and both kernels of the lab
+
+qemu:				## QEMU with the stack
+	@scripts/build-qemu
+
+kernel:				## the lab's host kernel with the stack
+	@scripts/build-kernel linux-hpvm linux-hpvm lab.config hpvm.config
+
+kernel-stock:			## the same kernel without it, to compare with
+	@scripts/build-kernel linux-stock linux-stock lab.config
+
+demo: all			## VM exits of a guest, stock and hpvm: the table and the chart
+	@scripts/demo $(DEMO_ARGS)
+
+bench-overhead: all		## what ordinary VMs pay: instructions per exit, both kernels
+	@scripts/bench-overhead
+
+check: all			## all tests that take minutes
+	@scripts/check short
+
+check-long: all			## these and the ones that take hours
+	@scripts/check long
+
+patches:			## complete series for git am, in build/patches/
+	@rm -rf build/patches.part && mkdir -p build/patches.part
+	@scripts/stack series kernel build/patches.part/linux
+	@scripts/stack series qemu build/patches.part/qemu
+	@rm -rf build/patches && mv build/patches.part build/patches
+	@echo "The series are in build/patches/linux and build/patches/qemu."
+
+kernel-deb:			## Debian packages of a host kernel for a real machine (hours)
+	@scripts/build-deb
+
+clean:				## remove build/, but not the cache outside of the checkout
+	rm -rf build
+
+help:				## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+.PHONY: all qemu kernel kernel-stock demo bench-overhead check check-long patches kernel-deb clean help
