@@ -1,0 +1,68 @@
+#!/bin/bash
+# Style of what this project wrote: shell, Python, the kernel's and QEMU's own rules.
+# shellcheck disable=SC2317  # functions that check calls
+set -uo pipefail
+. "$(dirname "$0")/tap.sh"
+cd "$TOP" || exit
+scratch
+
+# Files by what their first line says, tracked or about to be.
+mapfile -t files < <(git ls-files --cached --others --exclude-standard | while read -r f; do
+    [ -f "$f" ] && echo "$f"
+done)
+mapfile -t ours < <(printf '%s\n' "${files[@]}" | grep -vE '^(kernel-patches|qemu-hpvm)/(overlay|patches|lab)/')
+shell=() python=()
+for f in "${ours[@]}"; do
+    case $(head -n 1 "$f" | tr -d '\0') in
+    '#!'*/sh* | '#!'*bash* | '# shellcheck shell='*) shell+=("$f") ;;
+    '#!'*python* | '"""'*) python+=("$f") ;;
+    esac
+done
+
+check "shellcheck: ${#shell[@]} scripts" shellcheck -x -P SCRIPTDIR "${shell[@]}"
+check "Python parses: ${#python[@]} files" /usr/bin/python3 -c '
+import ast, sys
+for name in sys.argv[1:]:
+    ast.parse(open(name, encoding="utf-8").read(), name)' "${python[@]}"
+
+# none TEXT PATTERN FILE...: no line of the files has the pattern.
+none() {
+    check "$1" without "${@:2}"
+}
+
+without() {
+    ! grep -nP -- "$1" "${@:2}" /dev/null
+}
+
+mapfile -t text < <(printf '%s\n' "${ours[@]}" | grep -vE '\.(patch|svg|json)$')
+none "no blanks at the end of a line" '[ \t]+$' "${text[@]}"
+mapfile -t tables < <(printf '%s\n' "${ours[@]}" | grep -E '\.(md|lock|config|py)$')
+none "no tabs in tables and texts" '\t' "${tables[@]}"
+# Spelled so that this line isn't found itself.
+none "nothing left to do in the tree" "\\b(TO""DO|FIX""ME|XX""X|HA""CK)\\b" "${files[@]}"
+
+# checkpatch, on the complete series, which has the overlay too.
+scripts/stack series kernel "$SCRATCH/linux"
+scripts/stack series qemu "$SCRATCH/qemu"
+# A copy: checkpatch takes a file that git knows for a source.
+for patch in kernel-patches/lab/*.patch; do
+    cp "$patch" "$SCRATCH/linux/lab-${patch##*/}"
+done
+kernel() {
+    perl "$CACHE/src/linux-base/scripts/checkpatch.pl" --root="$CACHE/src/linux-base" \
+        --strict --quiet --terse --show-types --ignore FILE_PATH_CHANGES,BIT_MACRO "$@"
+}
+qemu() {
+    (cd "$CACHE/src/qemu-base" && perl scripts/checkpatch.pl --quiet --terse "$@")
+}
+for patch in "$SCRATCH"/linux/*.patch; do
+    [ -e "$patch" ] && check "Linux checkpatch: ${patch##*/}" kernel "$patch"
+done
+for patch in "$SCRATCH"/qemu/*.patch; do
+    [ -e "$patch" ] && check "QEMU checkpatch: ${patch##*/}" qemu "$patch"
+done
+mapfile -t programs < <(printf '%s\n' "${ours[@]}" | grep -E '\.[ch]$')
+for file in "${programs[@]}"; do
+    check "Linux checkpatch: $file" kernel --file --ignore PREFER_KERNEL_TYPES,EMBEDDED_FUNCTION_NAME "$file"
+done
+finish
