@@ -39,7 +39,7 @@ patches:			## complete series for git am, in build/patches/
 	@echo "The series are in build/patches/linux and build/patches/qemu."
 
 kernel-deb:			## Debian packages of a host kernel for a real machine (hours)
-	@scripts/build-deb
+	@scripts/build-deb $(FLAVOUR)
 
 clean:				## remove build/, but not the cache outside of the checkout
 	rm -rf build

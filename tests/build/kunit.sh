@@ -1,0 +1,24 @@
+#!/bin/bash
+# The kernel's unit tests of the stack, in the lab's kernel, booted in QEMU's own
+# emulation.
+set -uo pipefail
+. "$(dirname "$0")/tap.sh"
+cd "$TOP" || exit
+
+scripts/build-kernel linux-kunit linux-hpvm lab.config hpvm.config kunit.config || exit
+log=build/log/kunit-console.log
+timeout 300 "$CACHE/build/qemu-hpvm/qemu-system-x86_64" -accel tcg -M q35 -cpu max -m 512 -smp 2 \
+    -L "$CACHE/build/qemu-hpvm/pc-bios/optionrom" -bios /usr/share/seabios/bios-256k.bin \
+    -kernel "$CACHE/build/linux-kunit/arch/x86/boot/bzImage" \
+    -append 'console=ttyS0 panic=-1 kunit.filter_glob=hpvm* kunit_shutdown=reboot' \
+    -display none -vga none -serial stdio -monitor none -nic none -no-reboot </dev/null >$log 2>&1
+# The tests of a suite are one level in; the suite's own line only sums them up.
+while read -r result text; do
+    case $result,$text in
+    ok,*SKIP*) skip "${text%%#*}" "${text#*SKIP }" ;;
+    ok,*) check "$text" true ;;
+    *)    check "$text" tail -n 30 -- $log /nowhere ;;
+    esac
+done < <(tr -d '\r' <$log | sed -nE 's/^(\[[^]]*\] )?    (not ok|ok) [0-9]+ /\2 /p' | sed 's/^not ok/not_ok/')
+[ $((PASSED + FAILED)) -gt 0 ] || check "unit tests run (the console: $log)" tail -n 30 -- $log /nowhere
+finish

@@ -1,0 +1,57 @@
+#!/bin/bash
+# Each patch of both series compiles on top of those before it: everything in the
+# directories that the series touches. (The overlay alone is nothing to compile:
+# no Makefile names it yet.)
+# shellcheck disable=SC2317  # functions that check calls
+set -uo pipefail
+. "$(dirname "$0")/tap.sh"
+cd "$TOP" || exit
+
+# commits STACK TREE: bring the tree up to date, and list its hook commits.
+commits() {
+    scripts/stack sync "$2" || exit
+    git -C "$CACHE/src/$2" rev-list --reverse --topo-order refs/tags/base..HEAD >"$SCRATCH/$1"
+    [ ! -d "$3/overlay" ] || sed -i 1d "$SCRATCH/$1"
+    git -C "$CACHE/src/$2" diff --name-only refs/tags/base HEAD |
+        grep -E '\.[chS]$' >"$SCRATCH/$1.files"
+}
+
+title() {
+    git -C "$CACHE/src/$1" log -1 --format=%s "$2"
+}
+
+scratch
+commits linux linux-series kernel-patches
+src=$CACHE/src/linux-series
+# Directories as the kernel's make knows them: those with a Makefile.
+mapfile -t targets < <(grep -vE '^(tools|Documentation|samples)/|/include/|^include/' "$SCRATCH/linux.files" |
+    while read -r file; do
+        dir=${file%/*}
+        until [ -e "$src/$dir/Makefile" ] || [ -e "$src/$dir/Kbuild" ]; do dir=${dir%/*}; done
+        echo "$dir/"
+    done | sort -u)
+while read -r rev; do
+    check "Linux builds: $(title linux-series "$rev")" \
+        env REV="$rev" scripts/build-kernel linux-series linux-series lab.config -- "${targets[@]}"
+done <"$SCRATCH/linux"
+if [ -s "$SCRATCH/linux" ]; then
+    check "Linux builds with all of it switched on" \
+        scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${targets[@]}"
+fi
+
+commits qemu qemu-series qemu-hpvm
+# The names of objects have their source's path in them, with _ for /.
+grep '\.c$' "$SCRATCH/qemu.files" | sed -E 's,/[^/]*$,,; s,/,_,g' | sort -u >"$SCRATCH/dirs"
+qemu_builds() {
+    local objects
+    export TREE=qemu-series REV=$1
+    scripts/build-qemu build.ninja || return
+    mapfile -t objects < <(ninja -C "$CACHE/build/qemu-series" -t targets all |
+        sed -nE 's,^(libqemu-x86_64-softmmu\.a\.p/[^:]*\.c\.o): c_.*,\1,p' |
+        grep -E "/($(paste -sd'|' "$SCRATCH/dirs"))_[^_]*\.c\.o")
+    scripts/build-qemu "${objects[@]}"
+}
+while read -r rev; do
+    check "QEMU builds: $(title qemu-series "$rev")" qemu_builds "$rev"
+done <"$SCRATCH/qemu"
+finish
