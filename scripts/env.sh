@@ -34,3 +34,19 @@ took() {
         echo "$((t / 60)) min $((t % 60)) s"
     fi
 }
+
+# logged NAME LOG COMMAND...: run the command with its output in LOG, and say every
+# minute how far it is.
+logged() {
+    local name=$1 log=$2 start=$SECONDS beat status=0
+    shift 2
+    # Nothing here may keep a pipe or a lock open after the command's end.
+    (while sleep 60 >/dev/null 2>&1 9>&-; do
+        say "$name: $(took $start), at: $(tail -n 1 "$log" | cut -c1-70)"
+    done) 9>&- &
+    beat=$!
+    "$@" >"$log" 2>&1 || status=$?
+    kill $beat
+    wait $beat 2>/dev/null || true
+    return $status
+}
