@@ -1,6 +1,11 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced by the build scripts: where things are, and how to say what went wrong.
 
+# The builds of Linux and QEMU have makes of their own, which must not inherit
+# anything; and what programs say is read, so let them say it in English.
+unset MAKEFLAGS MFLAGS MAKELEVEL ARCH KBUILD_OUTPUT
+export LC_ALL=C.UTF-8
+
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${HPVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hpvm}
 JOBS=$(nproc)

@@ -5,21 +5,26 @@ set -uo pipefail
 . "$(dirname "$0")/tap.sh"
 cd "$TOP" || exit
 scratch
+# checkpatch's helpers want Debian's Python, which has the modules they need.
+PATH=/usr/bin:$PATH
 
 # Files by what their first line says, tracked or about to be.
 mapfile -t files < <(git ls-files --cached --others --exclude-standard | while read -r f; do
     [ -f "$f" ] && echo "$f"
 done)
 mapfile -t ours < <(printf '%s\n' "${files[@]}" | grep -vE '^(kernel-patches|qemu-hpvm)/(overlay|patches|lab)/')
-shell=() python=()
+shell=() scenarios=() python=()
 for f in "${ours[@]}"; do
-    case $(head -n 1 "$f" | tr -d '\0') in
-    '#!'*/sh* | '#!'*bash* | '# shellcheck shell='*) shell+=("$f") ;;
-    '#!'*python* | '"""'*) python+=("$f") ;;
+    case $f:$(head -n 1 "$f" | tr -d '\0') in
+    tests/lab/scenarios/*) scenarios+=("$f") ;;
+    *:'#!'*/sh* | *:'#!'*bash* | *:'# shellcheck shell='*) shell+=("$f") ;;
+    *:'#!'*python* | *:'"""'*) python+=("$f") ;;
     esac
 done
 
 check "shellcheck: ${#shell[@]} scripts" shellcheck -x -P SCRIPTDIR "${shell[@]}"
+# Their variables are for tests/lab/l1/lab.sh, which reads them in.
+check "shellcheck: ${#scenarios[@]} scenarios" shellcheck -e SC2034 "${scenarios[@]}"
 check "Python parses: ${#python[@]} files" /usr/bin/python3 -c '
 import ast, sys
 for name in sys.argv[1:]:
