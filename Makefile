@@ -19,16 +19,20 @@ kernel:				## the lab's host kernel with the stack
 kernel-stock:			## the same kernel without it, to compare with
 	@scripts/build-kernel linux-stock linux-stock lab.config
 
+selftests:			## KVM's selftests for the lab, of Linux as it is and with the stack
+	@scripts/build-selftests base
+	@scripts/build-selftests hpvm
+
 demo: all			## VM exits of a guest, stock and hpvm: the table and the chart
 	@scripts/demo $(DEMO_ARGS)
 
 bench-overhead: all		## what ordinary VMs pay: instructions per exit, both kernels
 	@scripts/bench-overhead
 
-check: all			## all tests that take minutes
+check: all selftests		## all tests that take minutes
 	@scripts/check short
 
-check-long: all			## these and the ones that take hours
+check-long: all selftests	## these and the ones that take hours
 	@scripts/check long
 
 patches:			## complete series for git am, in build/patches/
@@ -47,4 +51,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all qemu kernel kernel-stock demo bench-overhead check check-long patches kernel-deb clean help
+.PHONY: all qemu kernel kernel-stock selftests demo bench-overhead check check-long patches kernel-deb clean help
