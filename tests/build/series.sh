@@ -7,11 +7,11 @@ set -uo pipefail
 . "$(dirname "$0")/tap.sh"
 cd "$TOP" || exit
 
-# commits STACK TREE: bring the tree up to date, and list its hook commits.
+# commits NAME TREE STACK: bring the tree up to date, and list its hook commits.
 commits() {
     scripts/stack sync "$2" || exit
-    git -C "$CACHE/src/$2" rev-list --reverse --topo-order refs/tags/base..HEAD >"$SCRATCH/$1"
-    [ ! -d "$3/overlay" ] || sed -i 1d "$SCRATCH/$1"
+    git -C "$CACHE/src/$2" log --reverse --format='%H %s' refs/tags/base..HEAD |
+        sed "1,/$(sed -n 's/^Subject: //p' "$3/overlay.msg" | sed 's,[/.*[],\\&,g')/d; s/ .*//" >"$SCRATCH/$1"
     git -C "$CACHE/src/$2" diff --name-only refs/tags/base HEAD |
         grep -E '\.[chS]$' >"$SCRATCH/$1.files"
 }
