@@ -80,7 +80,7 @@ static long interrupts(const char *name)
 	long sum = 0, n;
 
 	slurp("/proc/interrupts", text, sizeof(text));
-	snprintf(label, sizeof(label), " %s:", name);
+	snprintf(label, sizeof(label), "\n%s:", name);
 	p = strstr(text, label);
 	if (!p)
 		return -1;
@@ -164,7 +164,7 @@ static void serial(long lines)
 
 int main(void)
 {
-	struct timespec settle = { 0 };
+	struct timespec settle = { 0 }, now;
 	long count, lines, loc;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -180,7 +180,8 @@ int main(void)
 
 	count = parameter("hpvm.timers", 0);
 	lines = parameter("hpvm.serial", 0);
-	printf("hpvm: ready=1\n");
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	printf("hpvm: ready_after_ms=%ld\n", now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	later(&settle, parameter("hpvm.settle_ms", 500) * 1000000);
 	nanosleep(&settle, NULL);
 

@@ -1,4 +1,4 @@
-/* Entry of a multiboot kernel: a stack, then start_c(). */
+/* Entry of a multiboot kernel: a stack, then start_c() with the command line. */
 	.section .multiboot, "a"
 	.balign 4
 	.long 0x1badb002		/* magic */
@@ -9,6 +9,7 @@
 	.globl _start
 _start:
 	mov $stack_top, %esp
+	push 16(%ebx)			/* of the multiboot information */
 	call start_c
 1:	hlt
 	jmp 1b

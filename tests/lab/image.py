@@ -26,18 +26,19 @@ BOCHSRC = """\
 display_library: term
 romimage: file={bios}
 vgaromimage: file={vga_bios}
-cpu: model=broadwell_ult, count=1:{cpus}:1, ips=100000000, reset_on_triple_fault=0
+cpu: model=broadwell_ult, count=1:{cpus}:1, quantum=32, ips=100000000, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
 clock: sync=none, time0=1700000000
 ata0-master: type=cdrom, path=host.iso, status=inserted
 boot: cdrom
 com1: enabled=1, mode=file, dev=console.log
 com2: enabled=1, mode=file, dev=results.log
+vga: extension=vbe, update_freq=1
 speaker: enabled=0
 sound: waveoutdrv=dummy
 log: bochs.log
 panic: action=report
-error: action=report
+error: action=ignore
 info: action=report
 debug: action=ignore
 """
@@ -60,22 +61,21 @@ class Config:
         xdg = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
         self.cache = (os.environ.get("HPVM_CACHE") or values.get("CACHE")
                       or os.path.join(xdg, "hpvm"))
+        self.guest = values.get("GUEST_DEB")
         self.build = os.path.join(self.cache, "build")
         self.qemu_build = os.path.join(self.build, "qemu-hpvm")
         self.qemu = os.path.join(self.qemu_build, "qemu-system-x86_64")
+        self.qemu_src = os.path.join(self.cache, "src", "qemu-base")
         self.work = os.path.join(self.top, "build", "lab-image")
 
     def kernel(self, name):
         return os.path.join(self.build, "linux-" + name, "arch/x86/boot/bzImage")
 
     def guest_deb(self):
-        """Debian's package of the guest kernel, as configure fetched it."""
-        for directory in ("dl", "src"):
-            found = glob.glob(os.path.join(self.cache, directory,
-                                           "linux-image-[0-9]*-cloud-amd64_*_amd64.deb"))
-            if found:
-                return sorted(found)[-1]
-        return None
+        """Debian's package of the guest kernel, as configure fetched it; or None."""
+        pattern = os.path.join(self.cache, "dl", "linux-image-[0-9]*-cloud-amd64_*_amd64.deb")
+        found = [self.guest] if self.guest else sorted(glob.glob(pattern))
+        return found[-1] if found and os.path.exists(found[-1]) else None
 
 
 def die_with_parent():
@@ -126,6 +126,12 @@ class Cpio:
         with open(path, "rb") as f:
             self.file(name, f.read(), mode)
 
+    def program(self, name, path):
+        """A copy without its symbols: each byte costs the emulator time."""
+        with tempfile.NamedTemporaryFile() as stripped:
+            subprocess.run(["strip", "-o", stripped.name, path], check=True)
+            self.copy(name, stripped.name)
+
     def link(self, name, target):
         self.directory(os.path.dirname(name))
         self._entry(name, stat.S_IFLNK | 0o777, target.encode())
@@ -170,6 +176,20 @@ def guest_programs(config):
     return config.work
 
 
+def option_roms(config):
+    """QEMU's own firmware for -kernel. Its configure leaves it out where the compiler
+    has no 32-bit libraries, which it doesn't need."""
+    source = os.path.join(config.qemu_src, "pc-bios", "optionrom")
+    target = os.path.join(config.work, "optionrom")
+    os.makedirs(target, exist_ok=True)
+    write(os.path.join(target, "config.mak"),
+          f"TOPSRC_DIR = {config.qemu_src}\nCC = gcc\nOBJCOPY = objcopy\n"
+          "PYTHON = /usr/bin/python3\n".encode())
+    subprocess.run(["make", "-s", "-C", target, "-f", os.path.join(source, "Makefile")],
+                   check=True, stdout=subprocess.DEVNULL)
+    return sorted(glob.glob(os.path.join(target, "*.bin")))
+
+
 def guest_kernel(config):
     """The guest's kernel, taken unchanged out of Debian's package."""
     deb, target = config.guest_deb(), os.path.join(config.work, "vmlinuz")
@@ -204,9 +224,10 @@ def base(config):
         os.makedirs(config.work, exist_ok=True)
         programs = guest_programs(config)
         target = os.path.join(config.work, "base.cpio")
-        roms = sorted(glob.glob(os.path.join(config.qemu_build, "pc-bios/optionrom/*.bin")))
-        inputs = ([config.qemu, guest_kernel(config), guest_initrd(config), *roms, *FIRMWARE,
-                   os.path.join(programs, "exits.elf"), __file__])
+        roms = option_roms(config)
+        kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
+        inputs = [config.qemu, guest_kernel(config), guest_initrd(config), *kernels, *roms,
+                  *FIRMWARE, __file__]
         if newer(target, *inputs):
             return target
         cpio = Cpio()
@@ -220,17 +241,15 @@ def base(config):
         for applet in applets:
             if applet != "busybox":
                 cpio.link("bin/" + applet, "busybox")
-        with tempfile.TemporaryDirectory(dir=config.work) as scratch:
-            stripped = os.path.join(scratch, "qemu")
-            subprocess.run(["strip", "-o", stripped, config.qemu], check=True)
-            cpio.copy("bin/qemu", stripped)
+        cpio.program("bin/qemu", config.qemu)
         for library in libraries(config.qemu):
             cpio.copy(library.lstrip("/"), os.path.realpath(library))
         for rom in [*FIRMWARE, *roms]:
             cpio.copy("share/" + os.path.basename(rom), rom)
         cpio.copy("guest/vmlinuz", guest_kernel(config))
         cpio.copy("guest/initrd", guest_initrd(config))
-        cpio.copy("guest/exits.elf", os.path.join(programs, "exits.elf"))
+        for kernel in kernels:
+            cpio.copy("guest/" + os.path.basename(kernel), kernel)
         write(target, cpio.bytes())
         return target
 
@@ -247,8 +266,10 @@ def overlay(config, scenario, settings):
     for pattern in scenario.files.split():
         pattern = pattern.format(cache=config.cache, build=config.build, top=config.top)
         found = [p for p in sorted(glob.glob(pattern)) if os.path.isfile(p)]
+        if not found:
+            raise FileNotFoundError(f"{scenario.name} wants {pattern}, which is not there")
         for path in found:
-            cpio.copy("files/" + os.path.basename(path), path)
+            cpio.program("files/" + os.path.basename(path), path)
     return cpio.bytes()
 
 

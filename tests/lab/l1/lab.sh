@@ -44,12 +44,13 @@ start_guest() {
     : >$GUEST_LOG
     rm -f /run/qmp.in /run/qmp.out
     mkfifo /run/qmp.in /run/qmp.out
-    qemu -L /share -nodefaults -no-user-config -display none -m 128 \
+    qemu -L /share -nodefaults -no-user-config -display none -m 192 \
         -name guest,debug-threads=on -no-reboot \
         -chardev pipe,id=qmp,path=/run/qmp -mon chardev=qmp,mode=control \
         -chardev file,id=serial,path=$GUEST_LOG -serial chardev:serial \
         "$@" >/run/qemu.log 2>&1 &
     GUEST_PID=$!
+    tail -f $GUEST_LOG | while read -r line; do echo "guest| $line"; done &
     exec 4<>/run/qmp.in 5<>/run/qmp.out
     echo '{"execute":"qmp_capabilities"}' >&4
 }
@@ -61,6 +62,7 @@ qmp() {
     else
         echo "{\"execute\":\"$1\",\"id\":\"lab\"}" >&4
     fi
+    # shellcheck disable=SC3045  # busybox has it
     while read -r -t 20 answer <&5; do
         case $answer in
         *'"id": "lab"'*)
@@ -82,6 +84,13 @@ guest_alive() { kill -0 "$GUEST_PID" 2>/dev/null; }
 guest_ended() { ! guest_alive; }
 guest_said() { grep -q "$1" $GUEST_LOG; }
 
+# await_guest SECONDS TEXT: until the guest has said it; fails when QEMU ends before.
+await_guest() {
+    wait_for "$1" said_or_ended "$2"
+    guest_said "$2"
+}
+said_or_ended() { guest_said "$1" || guest_ended; }
+
 # wait_guest SECONDS: until QEMU ends; its exit status. A guest that takes longer
 # is killed, and what it said is in console.log either way.
 wait_guest() {
@@ -92,7 +101,8 @@ wait_guest() {
     wait "$GUEST_PID"
     status=$?
     exec 4>&- 5>&-
-    sed 's/^/guest| /' $GUEST_LOG
+    sleep 1
+    killall tail
     sed 's/^/qemu| /' /run/qemu.log
     return $status
 }
@@ -105,16 +115,17 @@ has_vcpu() { [ -n "$(vcpu_threads)" ]; }
 
 # pin_vcpus CPU: what an administrator does for stock KVM.
 pin_vcpus() {
-    wait_for 60 has_vcpu || return 1
+    wait_for 10 has_vcpu || return 1
     for thread in $(vcpu_threads); do
         taskset -p -c "$1" "$thread" >/dev/null || return 1
     done
 }
 
-# Arguments for QEMU to boot Debian's kernel with our init; the guest's command
-# line is $1.
+# linux_guest GUEST-CMDLINE QEMU-ARGUMENT...: start Debian's kernel with our init.
 linux_guest() {
-    echo "-kernel /guest/vmlinuz -initrd /guest/initrd"
+    append="console=ttyS0 nokaslr quiet mitigations=off panic=-1 reboot=k $1"
+    shift
+    start_guest -kernel /guest/vmlinuz -initrd /guest/initrd -append "$append" "$@"
 }
 
 # --- exits over the guest's quiet interval ------------------------------------
@@ -187,3 +198,77 @@ figure() { sed -n "s/\r\$//; s/^hpvm: $1=//p" $GUEST_LOG; }
 
 # exits_total: of the last count_report.
 exits_total() { awk '{ n += $2 } END { print n + 0 }' /run/counts; }
+
+# measure_timers NAME GUEST-CMDLINE QEMU-ARGUMENT...: the Linux guest with the timer
+# workload ($TIMERS timers, one every $PERIOD_US), its exits counted. With PIN_CPU set,
+# the vCPU is pinned there, as stock KVM needs.
+measure_timers() {
+    name=$1
+    guest_cmdline=$2
+    shift 2
+    count_start
+    linux_guest "hpvm.timers=${TIMERS:-1000} hpvm.period_us=${PERIOD_US:-1000} $guest_cmdline" "$@"
+    if [ -n "$PIN_CPU" ]; then
+        check "$name: the vCPU is pinned to CPU $PIN_CPU" pin_vcpus "$PIN_CPU"
+    fi
+    await_guest 60 hpvm:.ready && stage "$name: the guest is up"
+    wait_guest $((120 + ${TIMERS:-1000} * ${PERIOD_US:-1000} / 500000))
+    is "$name: QEMU ended well" $? 0
+    is "$name: every timer fired" "$(figure timers_fired)" "${TIMERS:-1000}"
+    check "$name: exits were counted" count_report "$name"
+}
+
+# measure_exits: what CPUID and WRMSR exits cost in an ordinary VM, by
+# tests/guest/exits.c.
+measure_exits() {
+    count_start
+    start_guest -accel kvm -cpu host -kernel /guest/exits.elf
+    wait_guest 60
+    is "QEMU ended well" $? 0
+    check "exits were counted" count_report exits
+}
+
+# exits_of REASON: of the last count_report.
+exits_of() { awk -v r="$1" '$1 == r { n = $2 } END { print n + 0 }' /run/counts; }
+
+# hpvm_direct: true when the guest's first vCPU is in direct mode within 5 s.
+hpvm_direct() { wait_for 5 hpvm_state direct; }
+hpvm_state() { qmp query-hpvm | grep -q "\"state\": \"$1\""; }
+
+# measure_apic NAME WORDS QEMU-ARGUMENT...: tests/guest/apic.c with these words, its
+# exits counted.
+measure_apic() {
+    name=$1
+    words=$2
+    shift 2
+    count_start
+    start_guest -kernel /guest/apic.elf -append "$words" "$@"
+    if [ -n "$PIN_CPU" ]; then
+        check "$name: the vCPU is pinned to CPU $PIN_CPU" pin_vcpus "$PIN_CPU"
+    fi
+    wait_guest 30
+    is "$name: QEMU ended well" $? 0
+    check "$name: exits were counted" count_report "$name"
+    is "$name: no interrupt but the expected" "$(figure unexpected)" 0
+}
+
+# run_selftests: the kernel's selftests in /files, each result as data to compare.
+# Nothing is said about a test that fails on the unpatched kernel as well: some want
+# what the emulator doesn't have.
+run_selftests() {
+    ran=0
+    for file in /files/*; do
+        test=${file##*/}
+        echo "=== $test"
+        timeout 100 "$file"
+        case $? in
+        0) result=passes ;;
+        4) result=skips ;;
+        *) result=fails ;;
+        esac
+        data "$test" $result
+        [ $result = skips ] || ran=$((ran + 1))
+        stage "$test $result"
+    done
+    check "selftests ran" [ $ran -gt 0 ]
+}

@@ -1,0 +1,13 @@
+# shellcheck shell=sh
+#: title   a minimal guest's timer and self-IPIs under stock KVM: the test's own test
+#: kernel  stock
+#: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
+#: timeout 240
+#: groups  check
+
+export PIN_CPU=1
+COUNT=500
+for mode in deadline oneshot periodic self; do
+    measure_apic "$mode" "$mode count=$COUNT" -accel kvm -cpu host -overcommit cpu-pm=on
+    is "$mode: all interrupts arrived" "$(figure timers_fired)" $COUNT
+done

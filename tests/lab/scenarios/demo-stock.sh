@@ -1,0 +1,13 @@
+# shellcheck shell=sh
+#: title   exits of an unmodified guest under stock KVM, tuned as well as it goes
+#: kernel  stock
+#: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
+#: timeout 900
+#: groups  check demo
+
+export PIN_CPU=1
+# MWAIT is hidden from the guest: Bochs loses wake-ups from it, and with cpu-pm=on
+# the guest would idle in it. HLT doesn't exit either way.
+set -- -accel kvm -cpu host,-monitor -overcommit cpu-pm=on
+measure_timers poll "idle=poll" "$@"
+measure_timers default "" "$@"
