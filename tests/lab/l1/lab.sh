@@ -187,7 +187,7 @@ count_report() {
     awk '/kvm_pio/ { for (i = 1; i < NF; i++) if ($i ~ /^[0-9]+\.[0-9]+:$/) t[++n] = $i }
         END { printf "%.6f\n", t[2] - t[1] }' $trace >/run/seconds
     data "$1.seconds $(cat /run/seconds)"
-    sed -n 's/\r$//; s/^hpvm: \([a-z_]*\)=\(.*\)/\1 \2/p' $GUEST_LOG >/run/figures
+    sed -n 's/\r$//; s/^hpvm: \([a-z0-9_]*\)=\(.*\)/\1 \2/p' $GUEST_LOG >/run/figures
     while read -r key value; do
         data "$1.$key $value"
     done </run/figures
