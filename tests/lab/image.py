@@ -40,7 +40,7 @@ log: bochs.log
 panic: action=report
 error: action=ignore
 info: action=report
-debug: action=ignore
+debug: action=ignore{debug}
 """
 
 
@@ -296,4 +296,6 @@ def make(config, scenario, settings, directory):
     write(os.path.join(directory, "debugger.rc"), b"c\n")
     write(os.path.join(directory, "bochsrc"),
           BOCHSRC.format(bios=BOCHS_BIOS, vga_bios=BOCHS_VGA_BIOS, cpus=scenario.cpus,
-                         memory=scenario.memory).encode())
+                         memory=scenario.memory,
+                         debug=f", cpu{scenario.witness}=report" if scenario.witness else ""
+                         ).encode())

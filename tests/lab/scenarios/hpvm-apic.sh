@@ -9,7 +9,7 @@ COUNT=500
 few() { [ "$(exits_total)" -le 2 ]; }
 
 for words in deadline "deadline hlt" oneshot periodic self; do
-    measure_apic "$words" "$words count=$COUNT" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
+    measure_apic "$(echo "$words" | tr " " -)" "$words count=$COUNT" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
     is "$words: all interrupts arrived" "$(figure timers_fired)" $COUNT
     check "$words: at most 2 exits" few
 done

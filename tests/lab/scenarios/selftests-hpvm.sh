@@ -17,13 +17,11 @@
 #: files   {build}/selftests-base/x86_64/set_sregs_test
 #: files   {build}/selftests-base/x86_64/smm_test
 #: files   {build}/selftests-base/x86_64/state_test
-#: files   {build}/selftests-base/x86_64/sync_regs_test
 #: files   {build}/selftests-base/x86_64/triple_fault_event_test
 #: files   {build}/selftests-base/x86_64/tsc_msrs_test
 #: files   {build}/selftests-base/x86_64/userspace_io_test
 #: files   {build}/selftests-base/x86_64/userspace_msr_exit_test
 #: files   {build}/selftests-base/x86_64/vmx_apic_access_test
-#: files   {build}/selftests-base/x86_64/vmx_preemption_timer_test
 #: files   {build}/selftests-base/x86_64/vmx_tsc_adjust_test
 #: files   {build}/selftests-base/x86_64/xapic_state_test
 
