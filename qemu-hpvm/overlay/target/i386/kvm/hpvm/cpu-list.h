@@ -1,0 +1,45 @@
+/*
+ * Lists of host CPUs, such as "2-5,8"
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef TARGET_I386_KVM_HPVM_CPU_LIST_H
+#define TARGET_I386_KVM_HPVM_CPU_LIST_H
+
+/* CONFIG_NR_CPUS of Linux is at most 8192. */
+#define HPVM_MAX_HOST_CPU 8191
+
+/**
+ * hpvm_cpu_list_parse:
+ * @list: Linux CPU numbers and ascending ranges, separated by commas
+ * @errp: what is wrong with @list
+ *
+ * Returns: the CPU numbers as unsigned int in the order in which they are
+ * listed, which is the order of the vCPUs; NULL if @list isn't such a list,
+ * is empty, or names a CPU twice.
+ */
+GArray *hpvm_cpu_list_parse(const char *list, Error **errp);
+
+/**
+ * hpvm_cpu_list_contains:
+ * @cpus: as returned by hpvm_cpu_list_parse()
+ * @cpu: a CPU number
+ */
+bool hpvm_cpu_list_contains(const GArray *cpus, unsigned int cpu);
+
+/**
+ * hpvm_cpu_list_check:
+ * @cpus: the CPUs to use, one per vCPU
+ * @vcpus: number of vCPUs
+ * @present: the host's CPUs, in the format of /sys/devices/system/cpu/present
+ * @online: the host's online CPUs, in the same format
+ * @errp: what is wrong with @cpus, and the way out
+ *
+ * Returns: whether each vCPU can have its CPU.
+ */
+bool hpvm_cpu_list_check(const GArray *cpus, unsigned int vcpus,
+                         const char *present, const char *online,
+                         Error **errp);
+
+#endif /* TARGET_I386_KVM_HPVM_CPU_LIST_H */

@@ -1,0 +1,82 @@
+/*
+ * KVM direct mode ("hpvm"): "info hpvm"
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "monitor/hmp.h"
+#include "monitor/hmp-target.h"
+#include "monitor/monitor.h"
+#include "qapi/qapi-commands-hpvm-target.h"
+
+static char *reasons_string(HpvmVcpu *vcpu)
+{
+    GString *s = g_string_new(NULL);
+
+    for (HpvmReasonList *r = vcpu->reasons; r; r = r->next) {
+        g_string_append_printf(s, "%s%s", s->len ? "," : "",
+                               HpvmReason_str(r->value));
+    }
+    return g_string_free(s->len ? s : g_string_append(s, "-"), false);
+}
+
+static char *timer_reasons_string(HpvmVcpu *vcpu)
+{
+    GString *s = g_string_new(NULL);
+
+    for (HpvmTimerReasonList *r = vcpu->timer_reasons; r; r = r->next) {
+        g_string_append_printf(s, "%s%s", s->len ? "," : "",
+                               HpvmTimerReason_str(r->value));
+    }
+    return g_string_free(s->len ? s : g_string_append(s, "-"), false);
+}
+
+void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
+{
+    Error *err = NULL;
+    g_autoptr(HpvmInfo) info = qmp_query_hpvm(&err);
+    HpvmVcpuList *v;
+
+    if (hmp_handle_error(mon, err)) {
+        return;
+    }
+    if (!info->enabled) {
+        monitor_printf(mon, "hpvm: off\n");
+        return;
+    }
+
+    monitor_printf(mon, "hpvm: on, timer policy: %s\n\n",
+                   HpvmTimerPolicy_str(info->timer_policy));
+
+    monitor_printf(mon, "%4s %8s %4s  %-8s  %-20s  %-8s  %s\n", "vCPU",
+                   "thread", "pCPU", "state", "reasons", "timer",
+                   "timer reasons");
+    for (v = info->vcpus; v; v = v->next) {
+        HpvmVcpu *vcpu = v->value;
+        g_autofree char *reasons = reasons_string(vcpu);
+        g_autofree char *timer_reasons = timer_reasons_string(vcpu);
+        g_autofree char *host_cpu =
+            vcpu->has_host_cpu ? g_strdup_printf("%" PRIu32, vcpu->host_cpu)
+                               : g_strdup("-");
+
+        monitor_printf(mon, "%4" PRId64 " %8" PRId64 " %4s  %-8s  %-20s  %-8s"
+                       "  %s\n", vcpu->cpu_index, vcpu->thread_id, host_cpu,
+                       HpvmState_str(vcpu->state), reasons,
+                       HpvmTimerStep_str(vcpu->timer), timer_reasons);
+    }
+
+    monitor_printf(mon, "\n%4s %8s %8s %10s %10s %10s %10s %8s %10s\n", "vCPU",
+                   "entries", "leaves", "recorded", "reposted", "in-service",
+                   "NMI-kicks", "window", "EOI-exits");
+    for (v = info->vcpus; v; v = v->next) {
+        HpvmCounters *c = v->value->counters;
+
+        monitor_printf(mon, "%4" PRId64 " %8" PRIu64 " %8" PRIu64 " %10" PRIu64
+                       " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64
+                       " %10" PRIu64 "\n", v->value->cpu_index,
+                       c->direct_entries, c->direct_leaves, c->recorded,
+                       c->reposted, c->in_service, c->nmi_kicks,
+                       c->window_kicks, c->eoi_intercepts);
+    }
+}

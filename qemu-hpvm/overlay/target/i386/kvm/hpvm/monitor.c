@@ -1,0 +1,175 @@
+/*
+ * KVM direct mode ("hpvm"): QMP commands
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+
+#include <linux/kvm.h>
+#include <asm/kvm_hpvm.h>
+
+#include "hw/core/cpu.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-hpvm-target.h"
+#include "system/hw_accel.h"
+#include "system/kvm.h"
+#include "internal.h"
+#include "trace.h"
+
+/* The kernel's bit numbers are this QEMU's enumeration values. */
+QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_REASON_OTHER - 1) !=
+                  KVM_HPVM_REASON_MSR_FILTER);
+QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_TIMER_REASON_OTHER - 1) !=
+                  KVM_HPVM_TIMER_REASON_ORDINARY);
+QEMU_BUILD_BUG_ON((int)HPVM_STATE_DIRECT != KVM_HPVM_STATE_DIRECT);
+QEMU_BUILD_BUG_ON((int)HPVM_TIMER_STEP_DEADLINE != KVM_HPVM_TIMER_DEADLINE);
+
+typedef struct StateRequest {
+    struct kvm_hpvm_state state;
+    int ret;
+} StateRequest;
+
+typedef struct ModeRequest {
+    struct kvm_hpvm_ctrl ctrl;
+    int ret;
+} ModeRequest;
+
+/* vCPU ioctls wait for KVM_RUN to end, so they belong on the vCPU's thread. */
+static void read_state(CPUState *cs, run_on_cpu_data data)
+{
+    StateRequest *req = data.host_ptr;
+
+    req->ret = kvm_vcpu_ioctl(cs, KVM_HPVM_GET_STATE, &req->state);
+    trace_kvm_hpvm_read_state(cs->cpu_index, req->state.state,
+                              req->state.timer, req->state.reasons,
+                              req->state.timer_reasons);
+}
+
+static void set_mode(CPUState *cs, run_on_cpu_data data)
+{
+    ModeRequest *req = data.host_ptr;
+
+    req->ret = kvm_vcpu_ioctl(cs, KVM_HPVM_SET_CTRL, &req->ctrl);
+    trace_kvm_hpvm_set_mode(cs->cpu_index, req->ctrl.flags, req->ret);
+}
+
+static HpvmReasonList *reason_list(uint64_t mask)
+{
+    HpvmReasonList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < HPVM_REASON_OTHER; i++) {
+        if (mask & BIT_ULL(i)) {
+            QAPI_LIST_APPEND(tail, i);
+        }
+    }
+    if (mask >> HPVM_REASON_OTHER) {
+        QAPI_LIST_APPEND(tail, HPVM_REASON_OTHER);
+    }
+    return list;
+}
+
+static HpvmTimerReasonList *timer_reason_list(uint64_t mask)
+{
+    HpvmTimerReasonList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < HPVM_TIMER_REASON_OTHER; i++) {
+        if (mask & BIT_ULL(i)) {
+            QAPI_LIST_APPEND(tail, i);
+        }
+    }
+    if (mask >> HPVM_TIMER_REASON_OTHER) {
+        QAPI_LIST_APPEND(tail, HPVM_TIMER_REASON_OTHER);
+    }
+    return list;
+}
+
+static HpvmVcpu *query_vcpu(CPUState *cs, Error **errp)
+{
+    StateRequest req = { };
+    const struct kvm_hpvm_state *state = &req.state;
+    HpvmVcpu *vcpu;
+
+    run_on_cpu(cs, read_state, RUN_ON_CPU_HOST_PTR(&req));
+    if (req.ret < 0) {
+        error_setg_errno(errp, -req.ret, "hpvm: can't read the state of "
+                         "vCPU %d", cs->cpu_index);
+        return NULL;
+    }
+    if (state->state > KVM_HPVM_STATE_DIRECT ||
+        state->timer > KVM_HPVM_TIMER_DEADLINE) {
+        error_setg(errp, "hpvm: vCPU %d is in a state that this QEMU doesn't "
+                   "know; use the QEMU that belongs to the host's kernel",
+                   cs->cpu_index);
+        return NULL;
+    }
+
+    vcpu = g_new0(HpvmVcpu, 1);
+    vcpu->cpu_index = cs->cpu_index;
+    vcpu->thread_id = cs->thread_id;
+    vcpu->has_host_cpu = state->pcpu != KVM_HPVM_NO_CPU;
+    vcpu->host_cpu = vcpu->has_host_cpu ? state->pcpu : 0;
+    vcpu->state = (HpvmState)state->state;
+    vcpu->reasons = reason_list(state->reasons);
+    vcpu->timer = (HpvmTimerStep)state->timer;
+    vcpu->timer_reasons = timer_reason_list(state->timer_reasons);
+    vcpu->apic_bus_khz = state->apic_bus_khz;
+    vcpu->counters = g_new0(HpvmCounters, 1);
+    *vcpu->counters = (HpvmCounters) {
+        .direct_entries = state->direct_entries,
+        .direct_leaves = state->direct_leaves,
+        .recorded = state->recorded,
+        .reposted = state->reposted,
+        .in_service = state->in_service,
+        .nmi_kicks = state->nmi_kicks,
+        .window_kicks = state->window_kicks,
+        .eoi_intercepts = state->eoi_intercepts,
+    };
+    return vcpu;
+}
+
+HpvmInfo *qmp_query_hpvm(Error **errp)
+{
+    g_autoptr(HpvmInfo) info = g_new0(HpvmInfo, 1);
+    HpvmVcpuList **tail = &info->vcpus;
+    CPUState *cs;
+
+    info->enabled = hpvm_enabled();
+    if (info->enabled) {
+        info->has_timer_policy = true;
+        info->timer_policy = hpvm_timer_policy();
+
+        CPU_FOREACH(cs) {
+            HpvmVcpu *vcpu = query_vcpu(cs, errp);
+
+            if (!vcpu) {
+                return NULL;
+            }
+            QAPI_LIST_APPEND(tail, vcpu);
+        }
+    }
+    return g_steal_pointer(&info);
+}
+
+void qmp_hpvm_set_mode(HpvmMode mode, Error **errp)
+{
+    ModeRequest req = { };
+    CPUState *cs;
+
+    if (!hpvm_enabled()) {
+        error_setg(errp, "direct mode is not enabled; start QEMU with "
+                   "-accel kvm,hpvm=on");
+        return;
+    }
+    if (mode == HPVM_MODE_ORDINARY) {
+        req.ctrl.flags = KVM_HPVM_CTRL_HOLD_ORDINARY;
+    }
+    CPU_FOREACH(cs) {
+        run_on_cpu(cs, set_mode, RUN_ON_CPU_HOST_PTR(&req));
+        if (req.ret < 0) {
+            error_setg_errno(errp, -req.ret, "hpvm: can't set the mode of "
+                             "vCPU %d", cs->cpu_index);
+            return;
+        }
+    }
+}

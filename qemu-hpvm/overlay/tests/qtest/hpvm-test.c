@@ -1,0 +1,238 @@
+/*
+ * Tests of the KVM direct mode that need no host with it
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "libqtest.h"
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
+
+/* A start of QEMU that has to end with one error, which @expect is part of. */
+typedef struct Refusal {
+    const char *name;
+    const char *args;
+    const char *expect;
+} Refusal;
+
+/* These never get as far as KVM. */
+static const Refusal refusals[] = {
+    {
+        "accel-tcg", "-accel tcg,hpvm=on",
+        "hpvm=on works with the KVM accelerator only; "
+        "use -accel kvm,hpvm=on",
+    }, {
+        "machine-tcg", "-accel tcg -machine hpvm=on,hpvm-cpus=0",
+        "hpvm=on works with the KVM accelerator only, and tcg is in use; "
+        "make -accel kvm the only accelerator",
+    }, {
+        "machine-accel-tcg", "-machine accel=tcg,hpvm=on,hpvm-cpus=0",
+        "hpvm=on works with the KVM accelerator only, and tcg is in use; "
+        "make -accel kvm the only accelerator",
+    }, {
+        "second-accel", "-accel tcg -accel kvm,hpvm=on,hpvm-cpus=0",
+        "hpvm=on works with the KVM accelerator only, and tcg is in use; "
+        "make -accel kvm the only accelerator",
+    }, {
+        "no-fallback", "-accel kvm,device=/nonexistent,hpvm=on,hpvm-cpus=0 "
+        "-accel tcg",
+        "hpvm=on works with the KVM accelerator only, and tcg is in use; "
+        "make -accel kvm the only accelerator",
+    }, {
+        "no-fallback-machine", "-machine hpvm=on,hpvm-cpus=0 "
+        "-accel kvm,device=/nonexistent -accel tcg",
+        "hpvm=on works with the KVM accelerator only, and tcg is in use; "
+        "make -accel kvm the only accelerator",
+    }, {
+        "no-kvm", "-accel kvm,device=/nonexistent,hpvm=on,hpvm-cpus=0",
+        "Could not access KVM kernel module: No such file or directory",
+    }, {
+        "bool", "-accel kvm,hpvm=maybe",
+        "Parameter 'hpvm' expects 'on' or 'off'",
+    }, {
+        "bool-machine", "-machine hpvm=maybe",
+        "Parameter 'hpvm' expects 'on' or 'off'",
+    }, {
+        "timer", "-accel kvm,hpvm=on,hpvm-timer=fast",
+        "Parameter 'hpvm-timer' does not accept value 'fast'",
+    }, {
+        "cpus-syntax", "-accel kvm,hpvm=on,hpvm-cpus=2-",
+        "hpvm-cpus=2- is not a list of host CPUs; write CPU numbers and "
+        "ascending ranges, such as 2-5,8",
+    }, {
+        "cpus-duplicate", "-accel kvm,hpvm=on,hpvm-cpus=2-5,,3",
+        "hpvm-cpus=2-5,3 names CPU 3 twice; each vCPU needs a CPU of its own",
+    }, {
+        "cpus-duplicate-machine",
+        "-accel kvm -machine hpvm=on,hpvm-cpus=2-5,,3",
+        "hpvm-cpus=2-5,3 names CPU 3 twice; each vCPU needs a CPU of its own",
+    },
+};
+
+/* These need some KVM, but are refused before its kernel is asked. */
+static const Refusal kvm_refusals[] = {
+    {
+        "cpus-missing", "-accel kvm,hpvm=on -smp 2",
+        "hpvm=on needs hpvm-cpus=, a list of host CPUs such as 2-5, one for "
+        "each of the 2 vCPUs of -smp",
+    }, {
+        "cpus-length", "-accel kvm,hpvm=on,hpvm-cpus=0-1 -smp 1",
+        "hpvm-cpus= names 2 host CPUs, but -smp has 1 vCPU; name exactly one "
+        "host CPU per vCPU",
+    }, {
+        "cpus-absent", "-accel kvm,hpvm=on,hpvm-cpus=8191",
+        "hpvm-cpus= names CPU 8191, which this host doesn't have",
+    }, {
+        "maxcpus", "-accel kvm,hpvm=on,hpvm-cpus=0 -smp 1,maxcpus=2",
+        "hpvm=on can't have vCPUs plugged in later",
+    }, {
+        "irqchip", "-accel kvm,kernel-irqchip=off,hpvm=on,hpvm-cpus=0",
+        "hpvm=on needs the local APIC in the kernel; use kernel-irqchip=on "
+        "or kernel-irqchip=split",
+    }, {
+        "off", "-accel kvm,hpvm-cpus=0",
+        "hpvm-cpus= and hpvm-timer= have no effect without hpvm=on",
+    }, {
+        "second-kvm", "-accel kvm -accel kvm,hpvm=on,hpvm-cpus=0",
+        "hpvm=on is set on an -accel option that is not in use; set it on "
+        "the first one, or use -machine hpvm=on",
+    },
+};
+
+static void test_refusal(const void *data)
+{
+    const Refusal *test = data;
+    g_autofree char *cmdline = g_strdup_printf(
+        "%s -M q35 -nodefaults -display none -S %s",
+        getenv("QTEST_QEMU_BINARY"), test->args);
+    g_autofree char *output = NULL;
+    g_autofree char *errors = NULL;
+    g_autoptr(GError) err = NULL;
+    int status;
+
+    g_test_message("%s", cmdline);
+    g_spawn_command_line_sync(cmdline, &output, &errors, &status, &err);
+    g_assert_no_error(err);
+    g_test_message("%s", errors);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    g_assert_nonnull(strstr(errors, test->expect));
+}
+
+static void test_kvm_refusal(const void *data)
+{
+    if (!qtest_has_accel("kvm")) {
+        g_test_skip("no KVM on this host");
+        return;
+    }
+    test_refusal(data);
+}
+
+static void test_properties(void)
+{
+    QTestState *qts = qtest_init("-M none");
+    QDict *rsp = qtest_qmp(qts, "{ 'execute': 'qom-list-properties',"
+                           " 'arguments': { 'typename': 'kvm-accel' } }");
+    const char *const expect[][2] = {
+        { "hpvm", "bool" },
+        { "hpvm-cpus", "string" },
+        { "hpvm-timer", "HpvmTimerPolicy" },
+    };
+    int found = 0;
+    QListEntry *e;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(rsp, "return"), e) {
+        QDict *prop = qobject_to(QDict, qlist_entry_obj(e));
+
+        for (int i = 0; i < ARRAY_SIZE(expect); i++) {
+            if (g_str_equal(qdict_get_str(prop, "name"), expect[i][0])) {
+                g_assert_cmpstr(qdict_get_str(prop, "type"), ==, expect[i][1]);
+                g_assert_true(strlen(qdict_get_str(prop, "description")));
+                found++;
+            }
+        }
+    }
+    g_assert_cmpint(found, ==, ARRAY_SIZE(expect));
+    qobject_unref(rsp);
+    qtest_quit(qts);
+}
+
+static void test_query_off(const void *data)
+{
+    QTestState *qts = qtest_init(data);
+    QDict *rsp = qtest_qmp(qts, "{ 'execute': 'query-hpvm' }");
+    QDict *info = qdict_get_qdict(rsp, "return");
+    char *hmp;
+
+    g_assert_nonnull(info);
+    g_assert_false(qdict_get_bool(info, "enabled"));
+    g_assert_false(qdict_haskey(info, "timer-policy"));
+    g_assert_true(qlist_empty(qdict_get_qlist(info, "vcpus")));
+    qobject_unref(rsp);
+
+    hmp = qtest_hmp(qts, "info hpvm");
+    g_assert_cmpstr(hmp, ==, "hpvm: off\r\n");
+    g_free(hmp);
+
+    qtest_quit(qts);
+}
+
+static void test_set_mode_off(void)
+{
+    QTestState *qts = qtest_init("-M none");
+
+    for (int i = 0; i < 2; i++) {
+        QDict *rsp = qtest_qmp(qts, "{ 'execute': 'hpvm-set-mode',"
+                               " 'arguments': { 'mode': %s } }",
+                               i ? "auto" : "ordinary");
+
+        g_assert_cmpstr(qdict_get_str(qdict_get_qdict(rsp, "error"), "desc"),
+                        ==, "direct mode is not enabled; start QEMU with "
+                        "-accel kvm,hpvm=on");
+        qobject_unref(rsp);
+    }
+    qtest_quit(qts);
+}
+
+static void test_set_mode_wrong(void)
+{
+    QTestState *qts = qtest_init("-M none");
+    QDict *rsp = qtest_qmp(qts, "{ 'execute': 'hpvm-set-mode',"
+                           " 'arguments': { 'mode': 'direct' } }");
+
+    g_assert_cmpstr(qdict_get_str(qdict_get_qdict(rsp, "error"), "desc"),
+                    ==, "Parameter 'mode' does not accept value 'direct'");
+    qobject_unref(rsp);
+    qtest_quit(qts);
+}
+
+static void add_refusals(const char *group, const Refusal *tests, int n,
+                         GTestDataFunc fn)
+{
+    for (int i = 0; i < n; i++) {
+        g_autofree char *path = g_strdup_printf("hpvm/%s/%s", group,
+                                                tests[i].name);
+
+        qtest_add_data_func(path, &tests[i], fn);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    qtest_add_func("hpvm/properties", test_properties);
+    qtest_add_data_func("hpvm/query/qtest", "-M none", test_query_off);
+    if (qtest_has_accel("tcg")) {
+        qtest_add_data_func("hpvm/query/tcg", "-M none -accel tcg",
+                            test_query_off);
+    }
+    qtest_add_func("hpvm/set-mode/off", test_set_mode_off);
+    qtest_add_func("hpvm/set-mode/wrong", test_set_mode_wrong);
+    add_refusals("refuse", refusals, ARRAY_SIZE(refusals), test_refusal);
+    add_refusals("refuse-kvm", kvm_refusals, ARRAY_SIZE(kvm_refusals),
+                 test_kvm_refusal);
+
+    return g_test_run();
+}

@@ -1,0 +1,157 @@
+/*
+ * Unit tests for the list of host CPUs of hpvm=on
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "target/i386/kvm/hpvm/cpu-list.h"
+
+/* @expect: the CPUs in their order, or part of the error's sentence */
+typedef struct ParseCase {
+    const char *list;
+    const char *expect;
+} ParseCase;
+
+static const ParseCase good[] = {
+    { "0", "0 " },
+    { "2-5", "2 3 4 5 " },
+    { "2-5,8", "2 3 4 5 8 " },
+    { "8,2-3", "8 2 3 " },
+    { "7-7", "7 " },
+    { "8191", "8191 " },
+    { "007", "7 " },
+};
+
+static const ParseCase bad[] = {
+    { "", "not a list of host CPUs" },
+    { ",", "not a list of host CPUs" },
+    { "2,", "not a list of host CPUs" },
+    { ",2", "not a list of host CPUs" },
+    { "2,,3", "not a list of host CPUs" },
+    { "2-", "not a list of host CPUs" },
+    { "-2", "not a list of host CPUs" },
+    { "5-2", "not a list of host CPUs" },
+    { "2-3-4", "not a list of host CPUs" },
+    { "2 3", "not a list of host CPUs" },
+    { " 2", "not a list of host CPUs" },
+    { "2 ", "not a list of host CPUs" },
+    { "+2", "not a list of host CPUs" },
+    { "0x2", "not a list of host CPUs" },
+    { "2-5:2", "not a list of host CPUs" },
+    { "all", "not a list of host CPUs" },
+    { "8192", "not a list of host CPUs" },
+    { "0-4294967295", "not a list of host CPUs" },
+    { "99999999999999999999", "not a list of host CPUs" },
+    { "2,2", "names CPU 2 twice" },
+    { "2-5,4", "names CPU 4 twice" },
+    { "4,2-5", "names CPU 4 twice" },
+};
+
+static void assert_error(Error *err, const char *expect)
+{
+    g_assert_nonnull(err);
+    g_assert_nonnull(strstr(error_get_pretty(err), expect));
+    error_free(err);
+}
+
+static void test_good(void)
+{
+    for (int i = 0; i < ARRAY_SIZE(good); i++) {
+        g_autoptr(GArray) cpus = hpvm_cpu_list_parse(good[i].list,
+                                                     &error_abort);
+        g_autoptr(GString) s = g_string_new(NULL);
+
+        for (int j = 0; j < cpus->len; j++) {
+            g_string_append_printf(s, "%u ",
+                                   g_array_index(cpus, unsigned int, j));
+        }
+        g_assert_cmpstr(s->str, ==, good[i].expect);
+    }
+}
+
+static void test_bad(void)
+{
+    for (int i = 0; i < ARRAY_SIZE(bad); i++) {
+        Error *err = NULL;
+
+        g_assert_null(hpvm_cpu_list_parse(bad[i].list, &err));
+        assert_error(err, bad[i].expect);
+    }
+}
+
+static void test_contains(void)
+{
+    g_autoptr(GArray) cpus = hpvm_cpu_list_parse("2-3,8", &error_abort);
+
+    g_assert_true(hpvm_cpu_list_contains(cpus, 2));
+    g_assert_true(hpvm_cpu_list_contains(cpus, 8));
+    g_assert_false(hpvm_cpu_list_contains(cpus, 0));
+    g_assert_false(hpvm_cpu_list_contains(cpus, 4));
+}
+
+static void check(const char *list, unsigned int vcpus, const char *present,
+                  const char *online, const char *expect)
+{
+    g_autoptr(GArray) cpus = hpvm_cpu_list_parse(list, &error_abort);
+    Error *err = NULL;
+
+    if (!expect) {
+        g_assert_true(hpvm_cpu_list_check(cpus, vcpus, present, online,
+                                          &error_abort));
+    } else {
+        g_assert_false(hpvm_cpu_list_check(cpus, vcpus, present, online,
+                                           &err));
+        assert_error(err, expect);
+    }
+}
+
+static void test_check(void)
+{
+    check("2-5", 4, "0-7", "0-7", NULL);
+    check("1", 1, "0-1", "0-1", NULL);
+    check("7,0", 2, "0-7", "0,7", NULL);
+}
+
+static void test_length(void)
+{
+    check("2-5", 3, "0-7", "0-7", "names 4 host CPUs, but -smp has 3 vCPUs");
+    check("2-5", 5, "0-7", "0-7", "names 4 host CPUs, but -smp has 5 vCPUs");
+    check("2", 2, "0-7", "0-7", "names 1 host CPU, but -smp has 2 vCPUs");
+    check("2-3", 1, "0-7", "0-7", "names 2 host CPUs, but -smp has 1 vCPU;");
+}
+
+static void test_absent(void)
+{
+    check("8", 1, "0-7", "0-7", "CPU 8, which this host doesn't have; "
+          "choose among CPUs 0-7");
+}
+
+static void test_offline(void)
+{
+    check("3", 1, "0-7", "0-2,4-7", "CPU 3, which is offline; write 1 to "
+          "/sys/devices/system/cpu/cpu3/online, or choose among CPUs 0-2,4-7");
+}
+
+static void test_host_list(void)
+{
+    check("3", 1, "", "0-7", "the host's own CPU list can't be read");
+    check("3", 1, "0-7", "?", "the host's own CPU list can't be read");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    g_test_add_func("/hpvm/cpu-list/parse/good", test_good);
+    g_test_add_func("/hpvm/cpu-list/parse/bad", test_bad);
+    g_test_add_func("/hpvm/cpu-list/contains", test_contains);
+    g_test_add_func("/hpvm/cpu-list/check/good", test_check);
+    g_test_add_func("/hpvm/cpu-list/check/length", test_length);
+    g_test_add_func("/hpvm/cpu-list/check/absent", test_absent);
+    g_test_add_func("/hpvm/cpu-list/check/offline", test_offline);
+    g_test_add_func("/hpvm/cpu-list/check/host-list", test_host_list);
+
+    return g_test_run();
+}
