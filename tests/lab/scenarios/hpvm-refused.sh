@@ -5,34 +5,35 @@
 #: timeout 240
 #: groups  check
 
-# refused DESCRIPTION TEXT QEMU-ARGUMENT...: QEMU ends at once and says TEXT.
-refused() {
-    description=$1
-    text=$2
-    shift 2
-    timeout 20 qemu -L /share -nodefaults -no-user-config -display none -S "$@" >/run/said 2>&1
-    status=$?
-    sed 's/^/qemu| /' /run/said
-    if [ $status = 1 ] && grep -q "$text" /run/said; then
-        ok "$description"
-    else
-        not_ok "$description: status $status, said: $(tr '\n' ' ' </run/said)"
-    fi
-}
+refused "no CPU list" "needs hpvm-cpus=" -accel kvm,hpvm=on -cpu host
+refused "more CPUs than vCPUs" "names 2 host CPUs, but -smp has 1 vCPU" \
+    -accel kvm,hpvm=on,hpvm-cpus=0-1 -cpu host
+refused "more vCPUs than CPUs" "names 1 host CPU, but -smp has 2 vCPUs" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -smp 2
+refused "a CPU twice" "names CPU 1 twice" -accel kvm,hpvm=on,hpvm-cpus=1,,1 -cpu host -smp 2
+refused "no list" "is not a list of host CPUs" -accel kvm,hpvm=on,hpvm-cpus=one -cpu host
+refused "a CPU that does not exist" "names CPU 7, which this host doesn't have" \
+    -accel kvm,hpvm=on,hpvm-cpus=7 -cpu host
+refused "all CPUs of the host" "is the last one\|no CPU is left" \
+    -accel kvm,hpvm=on,hpvm-cpus=0-1 -cpu host -smp 2
+refused "a local APIC outside of the kernel" "needs the local APIC in the kernel" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -M kernel-irqchip=off
+refused "a guest CPU without x2APIC" "x2apic=on" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-x2apic
+refused "properties without the mode" "have no effect without hpvm=on" \
+    -accel kvm,hpvm-cpus=1 -cpu host
+refused "an accelerator that is not KVM" "works with the KVM accelerator only" \
+    -accel tcg,hpvm=on
+refused "the machine's option with another accelerator" "and tcg is in use" \
+    -accel tcg -machine hpvm=on
 
-refused "no CPU list" "hpvm-cpus" -accel kvm,hpvm=on
-refused "more CPUs than vCPUs" "hpvm-cpus" -accel kvm,hpvm=on,hpvm-cpus=0-1
-refused "more vCPUs than CPUs" "hpvm-cpus" -accel kvm,hpvm=on,hpvm-cpus=1 -smp 2
-refused "a CPU twice" "CPU 1" -accel kvm,hpvm=on,hpvm-cpus=1,hpvm-cpus=1 -smp 2
-refused "a CPU that does not exist" "CPU 7" -accel kvm,hpvm=on,hpvm-cpus=7
-refused "a userspace interrupt controller" "kernel-irqchip" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -M kernel-irqchip=split
-refused "an accelerator that is not KVM" "hpvm" -accel tcg,hpvm=on
 echo 0 >/sys/devices/system/cpu/cpu1/online
-refused "a CPU that is offline" "CPU 1" -accel kvm,hpvm=on,hpvm-cpus=1
+refused "a CPU that is offline" "names CPU 1, which is offline" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
 echo 1 >/sys/devices/system/cpu/cpu1/online
 
 start_guest -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -kernel /guest/apic.elf -S
 check "the first VM gets its CPU" wait_for 10 has_vcpu
-refused "a CPU that another VM has" "CPU 1.*$GUEST_PID" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
+check "and has taken it" hpvm_bound
+refused "a CPU that another VM has" "CPU 1 is already dedicated to .*(pid $GUEST_PID)" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
 kill -9 "$GUEST_PID"

@@ -1,0 +1,11 @@
+# shellcheck shell=sh
+#: title   a host without x2APIC refuses direct mode, and runs ordinary guests
+#: kernel  hpvm
+#: cmdline nox2apic
+#: timeout 120
+#: groups  check
+
+refused "direct mode without x2APIC" "CPUs are not in x2APIC mode" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
+measure_apic ordinary "deadline count=100" -accel kvm -cpu host
+is "an ordinary guest runs" "$(figure timers_fired)" 100

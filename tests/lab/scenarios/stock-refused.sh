@@ -1,0 +1,10 @@
+# shellcheck shell=sh
+#: title   QEMU on a kernel without the patches says so, and runs ordinary guests
+#: kernel  stock
+#: timeout 120
+#: groups  check
+
+refused "direct mode on a stock kernel" "boot a kernel with the hpvm patches" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
+measure_apic ordinary "deadline count=100" -accel kvm -cpu host
+is "an ordinary guest runs" "$(figure timers_fired)" 100
