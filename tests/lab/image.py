@@ -24,7 +24,7 @@ CMDLINE = ("console=ttyS0,115200 quiet hpvm_lab idle=halt tsc=reliable nokaslr "
 
 BOCHSRC = """\
 display_library: term
-romimage: file={bios}
+romimage: file={bios}, options=fastboot
 vgaromimage: file={vga_bios}
 cpu: model=broadwell_ult, count=1:{cpus}:1, quantum=32, ips=100000000, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
