@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   what QEMU says when it can't give the mode
 #: kernel  hpvm
+#: cpus    3
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 240
 #: groups  check
@@ -15,7 +16,7 @@ refused "no list" "is not a list of host CPUs" -accel kvm,hpvm=on,hpvm-cpus=one 
 refused "a CPU that does not exist" "names CPU 7, which this host doesn't have" \
     -accel kvm,hpvm=on,hpvm-cpus=7 -cpu host
 refused "all CPUs of the host" "is the last one\|no CPU is left" \
-    -accel kvm,hpvm=on,hpvm-cpus=0-1 -cpu host -smp 2
+    -accel kvm,hpvm=on,hpvm-cpus=0-2 -cpu host -smp 3
 refused "a local APIC outside of the kernel" "needs the local APIC in the kernel" \
     -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -M kernel-irqchip=off
 refused "a guest CPU without x2APIC" "x2apic=on" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-x2apic
@@ -26,10 +27,11 @@ refused "an accelerator that is not KVM" "works with the KVM accelerator only" \
 refused "the machine's option with another accelerator" "and tcg is in use" \
     -accel tcg -machine hpvm=on
 
-echo 0 >/sys/devices/system/cpu/cpu1/online
-refused "a CPU that is offline" "names CPU 1, which is offline" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
-echo 1 >/sys/devices/system/cpu/cpu1/online
+# CPU 2, for Linux keeps a CPU of nohz_full= online.
+echo 0 >/sys/devices/system/cpu/cpu2/online
+refused "a CPU that is offline" "names CPU 2, which is offline" \
+    -accel kvm,hpvm=on,hpvm-cpus=2 -cpu host
+echo 1 >/sys/devices/system/cpu/cpu2/online
 
 start_guest -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -kernel /guest/apic.elf -S
 check "the first VM gets its CPU" wait_for 10 has_vcpu

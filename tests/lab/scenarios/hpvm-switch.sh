@@ -13,10 +13,10 @@ check "the guest is in direct mode" hpvm_direct
 switched=0
 for _ in 1 2 3 4 5 6 7 8; do
     qmp hpvm-set-mode '{"mode":"ordinary"}' >/dev/null
-    hpvm_state ordinary && switched=$((switched + 1))
+    wait_for 5 hpvm_state ordinary && switched=$((switched + 1))
     usleep 50000
     qmp hpvm-set-mode '{"mode":"auto"}' >/dev/null
-    hpvm_state direct && switched=$((switched + 1))
+    wait_for 5 hpvm_state direct && switched=$((switched + 1))
     usleep 50000
 done
 is "each switch took place" $switched 16
