@@ -1,5 +1,7 @@
 """The boot image of an emulated host: initramfs, ISO, and Bochs' configuration."""
+import contextlib
 import ctypes
+import fcntl
 import glob
 import os
 import re
@@ -9,7 +11,6 @@ import signal
 import stat
 import subprocess
 import tempfile
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
@@ -215,13 +216,18 @@ def guest_initrd(config):
     return target
 
 
-base_lock = threading.Lock()
+@contextlib.contextmanager
+def locked(path, wait=True):
+    """Hold a lock file, against other threads and other runners alike."""
+    with open(path, "w", encoding="utf-8") as f:
+        fcntl.flock(f, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def base(config):
     """The part of the initramfs that all scenarios share; made when an input changed."""
-    with base_lock:
-        os.makedirs(config.work, exist_ok=True)
+    os.makedirs(config.work, exist_ok=True)
+    with locked(os.path.join(config.work, "lock")):
         programs = guest_programs(config)
         target = os.path.join(config.work, "base.cpio")
         roms = option_roms(config)
