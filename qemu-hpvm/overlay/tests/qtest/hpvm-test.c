@@ -74,8 +74,8 @@ static const Refusal refusals[] = {
 static const Refusal kvm_refusals[] = {
     {
         "cpus-missing", "-accel kvm,hpvm=on -smp 2",
-        "hpvm=on needs hpvm-cpus=, a list of host CPUs such as 2-5, one for "
-        "each of the 2 vCPUs of -smp",
+        "hpvm=on needs hpvm-cpus=, a list of host CPUs such as 2-5 with one "
+        "CPU per vCPU (-smp has 2)",
     }, {
         "cpus-length", "-accel kvm,hpvm=on,hpvm-cpus=0-1 -smp 1",
         "hpvm-cpus= names 2 host CPUs, but -smp has 1 vCPU; name exactly one "

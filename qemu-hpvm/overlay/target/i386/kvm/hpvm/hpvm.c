@@ -141,8 +141,8 @@ static GArray *choose_cpus(MachineState *ms, Error **errp)
 
     if (!hpvm.cpu_list) {
         error_setg(errp, "hpvm=on needs hpvm-cpus=, a list of host CPUs such "
-                   "as 2-5, one for each of the %u vCPU%s of -smp",
-                   ms->smp.cpus, ms->smp.cpus == 1 ? "" : "s");
+                   "as 2-5 with one CPU per vCPU (-smp has %u)",
+                   ms->smp.cpus);
         return NULL;
     }
     cpus = hpvm_cpu_list_parse(hpvm.cpu_list, errp);
@@ -209,6 +209,7 @@ static bool confine_thread(pid_t tid, Error **errp)
  */
 static bool confine_threads(Error **errp)
 {
+    ERRP_GUARD();
     unsigned int moved, total = 0;
 
     do {
@@ -217,8 +218,6 @@ static bool confine_threads(Error **errp)
 
         moved = 0;
         while (dir && (name = g_dir_read_name(dir))) {
-            ERRP_GUARD();
-
             moved += confine_thread(atoi(name), errp);
             if (*errp) {
                 return false;

@@ -186,5 +186,9 @@ static Notifier machine_done_notifier = { .notify = machine_done };
 
 void hpvm_memory_init(void)
 {
+    int ret = ram_block_discard_disable(true);
+
+    /* Nothing can have asked for the opposite before the machine exists. */
+    assert(!ret);
     qemu_add_machine_init_done_notifier(&machine_done_notifier);
 }
