@@ -24,8 +24,11 @@ def run_lab(scenarios, settings):
     results = {}
     for scenario in scenarios:
         path = os.path.join(TOP, "build", "lab", scenario, "result.json")
-        with open(path, encoding="utf-8") as f:
-            results[scenario] = json.load(f)
+        try:
+            with open(path, encoding="utf-8") as f:
+                results[scenario] = json.load(f)
+        except FileNotFoundError:
+            sys.exit(f"{scenario} was interrupted")
     return results, status == 0
 
 
