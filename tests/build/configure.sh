@@ -24,7 +24,8 @@ echo 10.0.9 >"$SCRATCH/qemu/VERSION"
 cp -r "$SCRATCH/qemu" "$SCRATCH/old"
 echo 9.2.0 >"$SCRATCH/old/qemu/VERSION"
 tar -C "$SCRATCH" -cJf "$SCRATCH/deb/usr/src/linux-source-6.12.tar.xz" linux
-tar -C "$SCRATCH" -cJf "$SCRATCH/files/qemu_1.orig.tar.xz" qemu
+# Somebody else's, which git wouldn't touch.
+tar -C "$SCRATCH" --owner=1234 -cJf "$SCRATCH/files/qemu_1.orig.tar.xz" qemu
 for package in deb=linux-source-6.12 guest=linux-image-6.1.0-1-cloud-amd64; do
     printf 'Package: %s\nVersion: 6.12.7-1\nArchitecture: all\nMaintainer: A <a@localhost>\nDescription: test\n' \
         "${package#*=}" >"$SCRATCH/${package%=*}/DEBIAN/control"
