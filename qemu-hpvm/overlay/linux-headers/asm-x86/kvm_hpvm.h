@@ -45,7 +45,14 @@
  *                 (/sys/module/kvm/parameters/hpvm_cpus)
  *         EACCES  the CPU isn't in the caller's cpuset
  *         ENOSPC  it's the last CPU that the host has for itself
- *         ENXIO   the VM has not enabled KVM_CAP_X86_HPVM
+ *         ENXIO   the VM has not enabled KVM_CAP_X86_HPVM, or has no in-kernel
+ *                 local APIC
+ *         ENOTEMPTY  device interrupts that can't be moved target the CPU; the
+ *                 kernel log names them
+ *         EOPNOTSUPP  the host can't dedicate CPUs any more (the platform's
+ *                 interrupt vector was taken)
+ *
+ * To release a vCPU that isn't bound is no error.
  */
 struct kvm_hpvm_bind {
 	__u32 pcpu;		/* in: Linux CPU number, or KVM_HPVM_NO_CPU */
@@ -104,7 +111,7 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_PV_EOI		(1ULL << 11) /* a paravirtual EOI is pending */
 #define KVM_HPVM_REASON_ISR		(1ULL << 12) /* two vectors of a class in service */
 #define KVM_HPVM_REASON_NOT_RUNNABLE	(1ULL << 13) /* waits for INIT/SIPI, or halted */
-#define KVM_HPVM_REASON_MSR_FILTER	(1ULL << 14) /* a filter covers x2APIC MSRs */
+#define KVM_HPVM_REASON_VAPIC		(1ULL << 14) /* KVM_SET_VAPIC_ADDR is in use */
 
 /* Why the timer isn't at its best step (a mask; 0 at DEADLINE and ONESHOT). */
 #define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */
@@ -116,8 +123,9 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_TIMER_REASON_ORDINARY	(1ULL << 6)  /* the vCPU isn't direct */
 
 /*
- * vCPU ioctl: state and counters.  The counters are also in KVM_GET_STATS_FD,
- * as hpvm_*.  Errors: ENXIO (the VM has not enabled KVM_CAP_X86_HPVM).
+ * vCPU ioctl: state and counters.  All counters but the kicks are also in
+ * KVM_GET_STATS_FD, as hpvm_*.  Like all vCPU ioctls it waits for a KVM_RUN that
+ * is under way.  Errors: ENXIO (the VM has not enabled KVM_CAP_X86_HPVM).
  */
 struct kvm_hpvm_state {
 	__u32 pcpu;		/* KVM_HPVM_NO_CPU: not bound */
@@ -126,7 +134,7 @@ struct kvm_hpvm_state {
 	__u32 apic_bus_khz;	/* the pCPU's LAPIC timer; 0: not measured */
 	__u64 reasons;		/* KVM_HPVM_REASON_* */
 	__u64 timer_reasons;	/* KVM_HPVM_TIMER_REASON_* */
-	/* Counted since the vCPU was created. */
+	/* Counted since the vCPU was created; the kicks since it was bound. */
 	__u64 direct_entries;	/* ordinary to direct */
 	__u64 direct_leaves;	/* direct to ordinary */
 	__u64 recorded;		/* vectors taken out of the LAPIC at a VM exit */

@@ -407,6 +407,17 @@ static void set_bind_error(Error **errp, int ret,
                    SYS_CPU "/cpu%u/online, or choose another in hpvm-cpus=",
                    bind->pcpu, bind->pcpu);
         break;
+    case -ENOTEMPTY:
+        error_setg(errp, "hpvm: CPU %u handles device interrupts that can't be "
+                   "moved away, the kernel's log names them; boot the host "
+                   "with isolcpus=managed_irq,%u, or choose another in "
+                   "hpvm-cpus=", bind->pcpu, bind->pcpu);
+        break;
+    case -EOPNOTSUPP:
+        error_setg(errp, "hpvm: the host can't dedicate CPUs, because one of "
+                   "its drivers has taken the interrupt vector that this "
+                   "needs; look for 'hpvm' in the kernel's log");
+        break;
     default:
         error_setg_errno(errp, -ret, "hpvm: can't dedicate CPU %u to the vCPU",
                          bind->pcpu);
