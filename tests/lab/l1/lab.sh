@@ -4,6 +4,7 @@
 
 GUEST_LOG=/run/guest.log
 GUEST_PID=
+CR=$(printf '\r')
 
 stage() { echo "stage $*" >&3; }
 note() { echo "note $*" >&3; }
@@ -50,7 +51,7 @@ start_guest() {
         -chardev file,id=serial,path=$GUEST_LOG -serial chardev:serial \
         "$@" >/run/qemu.log 2>&1 &
     GUEST_PID=$!
-    tail -f $GUEST_LOG | while read -r line; do echo "guest| $line"; done &
+    tail -f $GUEST_LOG | while read -r line; do echo "guest| ${line%"$CR"}"; done &
     exec 4<>/run/qmp.in 5<>/run/qmp.out
     echo '{"execute":"qmp_capabilities"}' >&4
 }
@@ -77,7 +78,7 @@ qmp() {
 # hmp COMMAND: its text.
 hmp() {
     qmp human-monitor-command "{\"command-line\":\"$*\"}" |
-        sed 's/^{"return": "//; s/", "id": "lab"}$//; s/\\r\\n/\n/g; s/\\"/"/g'
+        tr -d '\r' | sed 's/^{"return": "//; s/", "id": "lab"}$//; s/\\r\\n/\n/g; s/\\"/"/g'
 }
 
 guest_alive() { kill -0 "$GUEST_PID" 2>/dev/null; }

@@ -2,7 +2,7 @@
 #: title   a minimal guest's timer and self-IPIs under stock KVM: the test's own test
 #: kernel  stock
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
-#: timeout 240
+#: timeout 400
 #: groups  check
 
 export PIN_CPU=1

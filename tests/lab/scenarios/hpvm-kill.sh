@@ -2,7 +2,7 @@
 #: title   a CPU whose QEMU was killed is an ordinary CPU again
 #: kernel  hpvm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
-#: timeout 300
+#: timeout 600
 #: groups  check
 
 # How many local timer interrupts CPU 1 has had.

@@ -2,7 +2,7 @@
 #: title   the other modes of the LAPIC timer: one-shot, periodic, emulated
 #: kernel  hpvm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
-#: timeout 500
+#: timeout 800
 #: groups  check
 
 export TIMERS=300

@@ -3,7 +3,7 @@
 #: kernel  hpvm
 #: cpus    3
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
-#: timeout 240
+#: timeout 400
 #: groups  check
 
 refused "no CPU list" "needs hpvm-cpus=" -accel kvm,hpvm=on -cpu host

@@ -2,7 +2,7 @@
 #: title   level-triggered interrupts in direct mode: a PCI serial port
 #: kernel  hpvm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
-#: timeout 300
+#: timeout 600
 #: groups  check
 
 LINES=200

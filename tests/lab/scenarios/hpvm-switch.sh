@@ -2,7 +2,7 @@
 #: title   between direct and ordinary mode, and stopped, under a running guest
 #: kernel  hpvm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
-#: timeout 300
+#: timeout 600
 #: groups  check
 
 COUNT=400

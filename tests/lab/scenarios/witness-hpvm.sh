@@ -2,7 +2,7 @@
 #: title   the emulator's own count of VM exits agrees with the tracer's: direct mode
 #: kernel  hpvm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
-#: timeout 240
+#: timeout 400
 #: witness 1
 #: groups  check
 
