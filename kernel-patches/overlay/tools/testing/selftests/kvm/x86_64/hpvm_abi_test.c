@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The interface of KVM's direct mode (KVM_CAP_X86_HPVM): who may have a CPU, wrong
+ * arguments, and that a CPU comes back.  Nothing here runs a guest.
+ */
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <linux/capability.h>
+
+#include "kvm_test_harness.h"
+#include "hpvm.h"
+
+#define HPVM_CPUS_PARAM	"/sys/module/kvm/parameters/hpvm_cpus"
+
+/* An address that user space doesn't have. */
+#define BAD_POINTER(type)	((type *)8UL)
+
+static int pcpu;
+
+static void guest_nothing(void)
+{
+	GUEST_DONE();
+}
+
+static struct kvm_vcpu *bindable_vcpu(void)
+{
+	return hpvm_vm_create(guest_nothing, KVM_HPVM_F_DIRECT);
+}
+
+/* 0 or a negative error number */
+static int enable_cap(struct kvm_vm *vm, uint32_t flags, uint64_t arg0, uint64_t arg1,
+		      uint64_t arg2, uint64_t arg3)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_HPVM,
+		.flags = flags,
+		.args = { arg0, arg1, arg2, arg3 },
+	};
+
+	return __vm_ioctl(vm, KVM_ENABLE_CAP, &cap) ? -errno : 0;
+}
+
+static int bind_raw(struct kvm_vcpu *vcpu, uint32_t cpu, uint32_t flags, uint32_t pad)
+{
+	struct kvm_hpvm_bind bind = { .pcpu = cpu, .flags = flags, .pad = pad };
+
+	return __vcpu_ioctl(vcpu, KVM_HPVM_BIND, &bind) ? -errno : 0;
+}
+
+static int set_ctrl_raw(struct kvm_vcpu *vcpu, uint32_t flags, uint32_t pad)
+{
+	struct kvm_hpvm_ctrl ctrl = { .flags = flags, .pad = pad };
+
+	return __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl) ? -errno : 0;
+}
+
+/* 0 or a negative error number */
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+static void drop_cap_sys_admin(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	TEST_ASSERT(!syscall(SYS_capget, &head, data), "capget()");
+	data[0].effective &= ~(1U << CAP_SYS_ADMIN);
+	TEST_ASSERT(!syscall(SYS_capset, &head, data), "capset()");
+}
+
+TEST(check_extension)
+{
+	struct kvm_vm *vm = vm_create(1);
+	unsigned int features = kvm_check_cap(KVM_CAP_X86_HPVM);
+
+	ASSERT_TRUE(features & KVM_HPVM_F_DIRECT);
+	EXPECT_EQ(0, features & ~(KVM_HPVM_F_DIRECT | KVM_HPVM_F_TIMER_DEADLINE |
+				  KVM_HPVM_F_TIMER_ONESHOT));
+	EXPECT_EQ(features, vm_check_cap(vm, KVM_CAP_X86_HPVM));
+	kvm_vm_free(vm);
+}
+
+TEST(enable_cap_arguments)
+{
+	uint64_t features = kvm_check_cap(KVM_CAP_X86_HPVM);
+	struct kvm_vm *vm = vm_create(1);
+
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, 0, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, features & ~KVM_HPVM_F_DIRECT, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, features | 1ULL << 31, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, features | 1ULL << 63, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, features, 1, 0, 0));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, features, 0, 1, 0));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, features, 0, 0, 1));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 1, features, 0, 0, 0));
+
+	EXPECT_EQ(0, enable_cap(vm, 0, features, 0, 0, 0));
+	/* Once more, with less, is allowed as long as there are no vCPUs. */
+	EXPECT_EQ(0, enable_cap(vm, 0, KVM_HPVM_F_DIRECT, 0, 0, 0));
+	vm_vcpu_add(vm, 0, guest_nothing);
+	EXPECT_EQ(-EBUSY, enable_cap(vm, 0, features, 0, 0, 0));
+	kvm_vm_free(vm);
+}
+
+TEST(without_the_capability)
+{
+	struct kvm_vcpu *vcpu = hpvm_vm_create(guest_nothing, 0);
+	struct kvm_hpvm_state state;
+
+	EXPECT_EQ(-ENXIO, __hpvm_bind(vcpu, pcpu, NULL));
+	EXPECT_EQ(-ENXIO, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
+	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0));
+	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_GET_STATE, &state));
+	EXPECT_EQ(ENXIO, errno);
+	kvm_vm_free(vcpu->vm);
+}
+
+TEST(without_irqchip)
+{
+	struct kvm_vm *vm = vm_create_barebones();
+	struct kvm_vcpu *vcpu;
+
+	EXPECT_EQ(0, enable_cap(vm, 0, KVM_HPVM_F_DIRECT, 0, 0, 0));
+	vcpu = __vm_vcpu_add(vm, 0);
+	EXPECT_EQ(-ENXIO, __hpvm_bind(vcpu, pcpu, NULL));
+	kvm_vm_free(vm);
+}
+
+TEST(bind_arguments)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+
+	EXPECT_EQ(-EINVAL, bind_raw(vcpu, pcpu, 1, 0));
+	EXPECT_EQ(-EINVAL, bind_raw(vcpu, pcpu, 0, 1));
+	EXPECT_EQ(-EINVAL, bind_raw(vcpu, KVM_HPVM_NO_CPU, 1U << 31, 0));
+	EXPECT_EQ(-EINVAL, __hpvm_bind(vcpu, 1U << 16, NULL));
+	EXPECT_EQ(-EINVAL, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU - 1, NULL));
+	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_BIND, BAD_POINTER(struct kvm_hpvm_bind)));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(KVM_HPVM_NO_CPU, hpvm_state(vcpu).pcpu);
+	kvm_vm_free(vcpu->vm);
+}
+
+TEST(bind_again_and_release)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	uint32_t holder;
+
+	/* Nothing to release is no error. */
+	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
+
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	EXPECT_EQ(-EBUSY, __hpvm_bind(vcpu, 0, &holder));
+	EXPECT_EQ(0, holder);
+
+	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
+	EXPECT_EQ(KVM_HPVM_NO_CPU, hpvm_state(vcpu).pcpu);
+	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	kvm_vm_free(vcpu->vm);
+}
+
+TEST(cpu_taken)
+{
+	struct kvm_vcpu *first = bindable_vcpu(), *second = bindable_vcpu();
+	uint32_t holder;
+	int status;
+	pid_t pid;
+
+	hpvm_bind(first, pcpu);
+	EXPECT_EQ(-EBUSY, __hpvm_bind(second, pcpu, &holder));
+	EXPECT_EQ(getpid(), holder);
+
+	/* Another process is told who has it, too. */
+	pid = fork();
+	if (!pid) {
+		struct kvm_vcpu *vcpu = bindable_vcpu();
+		int r = __hpvm_bind(vcpu, pcpu, &holder);
+
+		_exit(r == -EBUSY && holder == getppid() ? 0 : 1);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+
+	/* The end of the VM gives it back. */
+	kvm_vm_free(first->vm);
+	EXPECT_EQ(0, __hpvm_bind(second, pcpu, NULL));
+	kvm_vm_free(second->vm);
+}
+
+/* Each CPU can be had, one by one, until one is left for the host. */
+TEST(last_housekeeping_cpu)
+{
+	struct kvm_vcpu *vcpus[64];
+	int cpu, r, n = 0;
+
+	for (cpu = pcpu; cpu >= 0 && n < ARRAY_SIZE(vcpus); cpu--) {
+		vcpus[n] = bindable_vcpu();
+		r = __hpvm_bind(vcpus[n++], cpu, NULL);
+		if (r)
+			break;
+	}
+	EXPECT_EQ(-ENOSPC, r);
+	EXPECT_LT(1, n);
+	while (n--)
+		kvm_vm_free(vcpus[n]->vm);
+}
+
+TEST(offline_cpu)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	char online[64];
+	int r;
+
+	sprintf(online, "/sys/devices/system/cpu/cpu%d/online", pcpu);
+	r = write_file(online, "0");
+	if (r)
+		SKIP(return, "CPU %d can't be taken offline (error %d)", pcpu, r);
+	EXPECT_EQ(-ENODEV, __hpvm_bind(vcpu, pcpu, NULL));
+	ASSERT_EQ(0, write_file(online, "1"));
+
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	/* It's a guest's now: it stays. */
+	EXPECT_EQ(-EBUSY, write_file(online, "0"));
+	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
+	EXPECT_EQ(0, write_file(online, "0"));
+	EXPECT_EQ(0, write_file(online, "1"));
+	kvm_vm_free(vcpu->vm);
+}
+
+TEST(unprivileged)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	char list[16];
+
+	sprintf(list, "0,%d\n", pcpu);
+	ASSERT_EQ(0, write_file(HPVM_CPUS_PARAM, "\n"));
+	drop_cap_sys_admin();
+	EXPECT_EQ(-EPERM, __hpvm_bind(vcpu, pcpu, NULL));
+
+	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, "0\n"));
+	EXPECT_EQ(-EPERM, __hpvm_bind(vcpu, pcpu, NULL));
+	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, "nonsense\n"));
+	EXPECT_EQ(-EPERM, __hpvm_bind(vcpu, pcpu, NULL));
+
+	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, list));
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, "\n"));
+	/* What it has, it keeps and may release, but not take again. */
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
+	EXPECT_EQ(-EPERM, __hpvm_bind(vcpu, pcpu, NULL));
+	kvm_vm_free(vcpu->vm);
+}
+
+/* The caller's cpuset without the CPU; needs cgroup2 with the cpuset controller. */
+TEST(outside_the_cpuset)
+{
+	char root[] = "/tmp/hpvm_abi_test.XXXXXX";
+	char path[sizeof(root) + 64];
+	struct kvm_vcpu *vcpu;
+	int r;
+
+	ASSERT_NE(NULL, mkdtemp(root));
+	if (mount("cgroup2", root, "cgroup2", 0, NULL)) {
+		rmdir(root);
+		SKIP(return, "cgroup2 can't be mounted (error %d)", errno);
+	}
+	sprintf(path, "%s/cgroup.subtree_control", root);
+	r = write_file(path, "+cpuset");
+	if (!r) {
+		sprintf(path, "%s/hpvm_abi_test", root);
+		ASSERT_EQ(0, mkdir(path, 0755));
+		strcat(path, "/cpuset.cpus");
+		EXPECT_EQ(0, write_file(path, "0"));
+		sprintf(path, "%s/hpvm_abi_test/cgroup.procs", root);
+		EXPECT_EQ(0, write_file(path, "0"));
+
+		vcpu = bindable_vcpu();
+		EXPECT_EQ(-EACCES, __hpvm_bind(vcpu, pcpu, NULL));
+
+		sprintf(path, "%s/cgroup.procs", root);
+		EXPECT_EQ(0, write_file(path, "0"));
+		EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+		kvm_vm_free(vcpu->vm);
+		sprintf(path, "%s/hpvm_abi_test", root);
+		EXPECT_EQ(0, rmdir(path));
+	}
+	umount(root);
+	rmdir(root);
+	if (r)
+		SKIP(return, "cgroup2 has no cpuset controller here (error %d)", r);
+}
+
+TEST(set_ctrl_arguments)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+
+	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0));
+	hpvm_bind(vcpu, pcpu);
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 2, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, ~0U, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 1));
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_HOLD_ORDINARY, 0));
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, 0));
+	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, BAD_POINTER(struct kvm_hpvm_ctrl)));
+	EXPECT_EQ(EFAULT, errno);
+	kvm_vm_free(vcpu->vm);
+}
+
+TEST(get_state)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	struct kvm_hpvm_state state = hpvm_state(vcpu);
+	int i;
+
+	EXPECT_EQ(KVM_HPVM_NO_CPU, state.pcpu);
+	EXPECT_EQ(KVM_HPVM_STATE_UNBOUND, state.state);
+	EXPECT_EQ(KVM_HPVM_TIMER_EMULATED, state.timer);
+
+	hpvm_bind(vcpu, pcpu);
+	state = hpvm_state(vcpu);
+	EXPECT_EQ(pcpu, state.pcpu);
+	EXPECT_EQ(KVM_HPVM_STATE_ORDINARY, state.state);
+	EXPECT_EQ(KVM_HPVM_REASON_NEVER_RAN, state.reasons);
+	EXPECT_EQ(KVM_HPVM_TIMER_EMULATED, state.timer);
+	EXPECT_EQ(KVM_HPVM_TIMER_REASON_ORDINARY, state.timer_reasons);
+	EXPECT_EQ(0, state.direct_entries);
+	EXPECT_EQ(0, state.direct_leaves);
+	EXPECT_EQ(0, state.recorded);
+	EXPECT_EQ(0, state.reposted);
+	EXPECT_EQ(0, state.in_service);
+	EXPECT_EQ(0, state.nmi_kicks);
+	EXPECT_EQ(0, state.window_kicks);
+	EXPECT_EQ(0, state.eoi_intercepts);
+	for (i = 0; i < ARRAY_SIZE(state.reserved); i++)
+		EXPECT_EQ(0, state.reserved[i]);
+	if (kvm_check_cap(KVM_CAP_X86_HPVM) & KVM_HPVM_F_TIMER_ONESHOT)
+		EXPECT_NE(0, state.apic_bus_khz);
+
+	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_GET_STATE, BAD_POINTER(struct kvm_hpvm_state)));
+	EXPECT_EQ(EFAULT, errno);
+	kvm_vm_free(vcpu->vm);
+}
+
+TEST(binary_stats)
+{
+	static const char * const names[] = {
+		"hpvm_direct_entries", "hpvm_direct_leaves", "hpvm_recorded",
+		"hpvm_reposted", "hpvm_in_service", "hpvm_eoi_intercepts",
+	};
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		TEST_ASSERT(!hpvm_vcpu_stat(vcpu, names[i]),
+			    "Statistic %s isn't there, or not 0", names[i]);
+	kvm_vm_free(vcpu->vm);
+}
+
+int main(int argc, char *argv[])
+{
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_HPVM));
+	pcpu = hpvm_pcpu();
+	__TEST_REQUIRE(pcpu > 0, "A CPU besides CPU 0 is needed");
+	return test_harness_run(argc, argv);
+}
