@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _ASM_X86_HPVM_H
+#define _ASM_X86_HPVM_H
+
+/*
+ * Dedicated CPUs: while a CPU is dedicated, every maskable interrupt that its
+ * local APIC accepts is a guest's, and every event of the host reaches it as
+ * an NMI plus a bit in a per-CPU mask of pending work.
+ */
+
+#include <linux/bitmap.h>
+#include <linux/clockchips.h>
+#include <linux/hrtimer.h>
+#include <linux/percpu.h>
+#include <linux/pid.h>
+#include <linux/smp.h>
+
+#include <asm/apicdef.h>
+#include <asm/irq_vectors.h>
+#include <asm/msr.h>
+
+#ifdef CONFIG_KVM_HPVM
+
+/**
+ * struct hpvm_clock - the host's clock event device of a dedicated CPU
+ * @evt:	the device; set_next_ktime only
+ * @timer:	runs on a housekeeping CPU and raises HPVM_WORK_TIMER
+ * @csd:	asks the housekeeping CPU to start @timer
+ * @expires:	the deadline @csd is to start @timer with
+ * @asked:	@csd is on its way
+ * @cpu:	the dedicated CPU
+ * @c3stop:	CLOCK_EVT_FEAT_C3STOP, if the LAPIC's device has it
+ */
+struct hpvm_clock {
+	struct clock_event_device	evt;
+	struct hrtimer			timer;
+	call_single_data_t		csd;
+	ktime_t				expires;
+	atomic_t			asked;
+	unsigned int			cpu;
+	unsigned int			c3stop;
+};
+
+/**
+ * struct hpvm_pcpu - what the host keeps about a CPU
+ * @dedicated:	IPIs of the host to this CPU are NMIs
+ * @pending:	mask of HPVM_WORK_*, set by any CPU, consumed by the doorbell
+ * @rung:	a doorbell self-IPI was sent and hasn't been handled yet
+ * @force_exit:	non-NULL from the last check for pending work until the VM exit
+ *		was taken up: the way to get out of (or not into) the guest.  Runs
+ *		in NMI context.
+ * @nmi_sent:	NMIs sent for @pending
+ * @nmi_claimed: NMIs taken for ours; never more than @nmi_sent
+ * @nmi_window:	NMIs between the last check and the VM entry
+ * @holder:	who the CPU is dedicated to
+ * @lvt:	host's values of the LVT entries masked while dedicated
+ */
+struct hpvm_pcpu {
+	bool			dedicated;
+	atomic_t		pending;
+	int			rung;
+	bool			(*force_exit)(void);
+	atomic_t		nmi_sent;
+	unsigned int		nmi_claimed;
+	unsigned long		nmi_window;
+	struct hpvm_clock	clock;
+	struct pid		*holder;
+	u32			lvt[6];
+};
+
+DECLARE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);
+
+/* Registers of this CPU's local APIC, which is in x2APIC mode.  NMI-safe. */
+static __always_inline u32 hpvm_x2apic_read(u32 reg)
+{
+	return __rdmsr(APIC_BASE_MSR + (reg >> 4));
+}
+
+static __always_inline void hpvm_x2apic_write(u32 reg, u32 val)
+{
+	__wrmsr(APIC_BASE_MSR + (reg >> 4), val, 0);
+}
+
+/* cpu.c: taking and giving back.  Process context, may sleep. */
+int hpvm_cpu_take(unsigned int cpu, struct pid *holder);
+void hpvm_cpu_give(unsigned int cpu);
+struct pid *hpvm_cpu_get_holder(unsigned int cpu);
+bool hpvm_cpu_in_cpuset(unsigned int cpu);
+bool hpvm_cpu_supported(void);
+
+/* ipi.c: host IPIs to a dedicated CPU. */
+enum hpvm_work {
+	HPVM_WORK_RESCHEDULE,
+	HPVM_WORK_CALL_FUNCTION,
+	HPVM_WORK_CALL_FUNCTION_SINGLE,
+	HPVM_WORK_IRQ_WORK,
+	HPVM_WORK_TIMER,
+	HPVM_WORK_REBOOT,
+};
+
+int hpvm_ipi_init(void);
+void hpvm_ipi_enable(void);
+void hpvm_ipi_disable(void);
+void hpvm_raise(unsigned int cpu, enum hpvm_work work);
+void hpvm_doorbell(void);
+void hpvm_force_exit_set(bool (*force_exit)(void));
+void hpvm_force_exit_clear(void);
+
+/*
+ * Is there work of the host for this CPU?  IRQs off.  False means, too, that no
+ * doorbell is pending in the local APIC.
+ */
+static __always_inline bool hpvm_work_pending(void)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+
+	return atomic_read(&p->pending) || READ_ONCE(p->rung);
+}
+
+/* apic.c: the LAPIC timer's clock event device of a CPU. */
+struct clock_event_device *lapic_clock_event(unsigned int cpu);
+
+/* clock.c: the host's clock event device of a dedicated CPU. */
+void hpvm_clock_take(unsigned int cpu);
+void hpvm_clock_give(unsigned int cpu);
+void hpvm_clock_event(struct hpvm_clock *clock);
+
+/* window.c: taking vectors out of the local APIC. */
+int hpvm_window_init(void);
+unsigned int hpvm_window_drain(unsigned long *seen, unsigned int limit);
+bool hpvm_window_accept(u8 vector, unsigned long *seen);
+
+/* apic_timer.c */
+u32 hpvm_apic_bus_khz(void);
+bool hpvm_deadline_sticky(void);
+
+#endif /* CONFIG_KVM_HPVM */
+#endif /* _ASM_X86_HPVM_H */

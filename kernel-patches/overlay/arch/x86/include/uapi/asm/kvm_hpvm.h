@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+#ifndef _ASM_X86_KVM_HPVM_H
+#define _ASM_X86_KVM_HPVM_H
+
+/*
+ * KVM direct mode ("hpvm"): a vCPU that owns one physical CPU (pCPU) takes
+ * timer and device interrupts through its own IDT, without VM exits.
+ *
+ * Documentation/virt/kvm/x86/hpvm.rst describes the interface.  Include this
+ * file after <linux/kvm.h>.
+ */
+
+#include <linux/types.h>
+#include <linux/ioctl.h>
+
+/*
+ * KVM_CHECK_EXTENSION returns the mask of KVM_HPVM_F_* that this host can do;
+ * 0 if it can't do the mode at all.
+ *
+ * KVM_ENABLE_CAP on the VM, before the first vCPU exists: args[0] is the mask
+ * of KVM_HPVM_F_* the VM may use, with KVM_HPVM_F_DIRECT set.
+ * Errors: EINVAL (a bit the host can't do, DIRECT missing, flags or another
+ * argument not 0), EBUSY (vCPUs exist).
+ */
+#define KVM_CAP_X86_HPVM		4850
+
+/* Direct mode.  The other bits refine it. */
+#define KVM_HPVM_F_DIRECT		(1ULL << 0)
+/* The guest arms IA32_TSC_DEADLINE in the hardware (while its TSC offset is 0). */
+#define KVM_HPVM_F_TIMER_DEADLINE	(1ULL << 1)
+/* The guest arms TMICT in the hardware (one-shot and periodic modes). */
+#define KVM_HPVM_F_TIMER_ONESHOT	(1ULL << 2)
+
+/*
+ * vCPU ioctl: bind the vCPU to a pCPU, or release it with KVM_HPVM_NO_CPU.
+ * The pCPU stays dedicated until it's released or the vCPU is destroyed.  May
+ * sleep.  The caller pins the thread that calls KVM_RUN to the pCPU itself.
+ *
+ * Errors: EINVAL  flags not 0, or no such CPU
+ *         ENODEV  the CPU is offline
+ *         EBUSY   the CPU is dedicated already: holder_pid says to which
+ *                 process (0: not visible in the caller's PID namespace);
+ *                 or the vCPU is bound to another CPU
+ *         EPERM   neither CAP_SYS_ADMIN nor in the administrator's list
+ *                 (/sys/module/kvm/parameters/hpvm_cpus)
+ *         EACCES  the CPU isn't in the caller's cpuset
+ *         ENOSPC  it's the last CPU that the host has for itself
+ *         ENXIO   the VM has not enabled KVM_CAP_X86_HPVM, or has no in-kernel
+ *                 local APIC
+ *         ENOTEMPTY  device interrupts that can't be moved target the CPU; the
+ *                 kernel log names them
+ *         EOPNOTSUPP  the host can't dedicate CPUs any more (the platform's
+ *                 interrupt vector was taken)
+ *
+ * To release a vCPU that isn't bound is no error.
+ */
+struct kvm_hpvm_bind {
+	__u32 pcpu;		/* in: Linux CPU number, or KVM_HPVM_NO_CPU */
+	__u32 flags;		/* in: 0 */
+	__u32 holder_pid;	/* out: with EBUSY */
+	__u32 pad;
+};
+
+#define KVM_HPVM_NO_CPU			(~0U)
+#define KVM_HPVM_BIND			_IOWR(KVMIO, 0xf0, struct kvm_hpvm_bind)
+
+/*
+ * vCPU ioctl: hold the vCPU in ordinary mode, or let it go direct whenever the
+ * conditions hold (the state after KVM_HPVM_BIND).  Takes effect before the
+ * vCPU enters the guest again.  Errors: EINVAL (other flags), ENXIO (not bound).
+ */
+#define KVM_HPVM_CTRL_HOLD_ORDINARY	(1U << 0)
+
+struct kvm_hpvm_ctrl {
+	__u32 flags;
+	__u32 pad;
+};
+
+#define KVM_HPVM_SET_CTRL		_IOW(KVMIO, 0xf1, struct kvm_hpvm_ctrl)
+
+enum kvm_hpvm_run_state {
+	KVM_HPVM_STATE_UNBOUND,
+	KVM_HPVM_STATE_ORDINARY,
+	KVM_HPVM_STATE_DIRECT,
+};
+
+/* Steps of the timer negotiation, best last. */
+enum kvm_hpvm_timer_step {
+	/* KVM's software timer; arming and firing exit. */
+	KVM_HPVM_TIMER_EMULATED,
+	/* Arming IA32_TSC_DEADLINE exits, firing doesn't. */
+	KVM_HPVM_TIMER_FIRE,
+	/* TMICT: neither arming nor firing exits. */
+	KVM_HPVM_TIMER_ONESHOT,
+	/* IA32_TSC_DEADLINE: neither arming nor firing exits. */
+	KVM_HPVM_TIMER_DEADLINE,
+};
+
+/* Why a bound vCPU is in ordinary mode (a mask; 0 in direct mode). */
+#define KVM_HPVM_REASON_NEVER_RAN	(1ULL << 0)  /* not entered since bound */
+#define KVM_HPVM_REASON_HELD		(1ULL << 1)  /* KVM_HPVM_SET_CTRL */
+#define KVM_HPVM_REASON_WRONG_CPU	(1ULL << 2)  /* thread isn't on the pCPU */
+#define KVM_HPVM_REASON_NOT_X2APIC	(1ULL << 3)  /* guest uses xAPIC or none */
+#define KVM_HPVM_REASON_APIC_OFF	(1ULL << 4)  /* SVR: software-disabled */
+#define KVM_HPVM_REASON_EXTINT		(1ULL << 5)  /* LVT0 accepts 8259 ExtINT */
+#define KVM_HPVM_REASON_NESTED		(1ULL << 6)  /* guest uses VMX or SVM */
+#define KVM_HPVM_REASON_SMM		(1ULL << 7)  /* in or entering SMM */
+#define KVM_HPVM_REASON_DEBUG		(1ULL << 8)  /* KVM_SET_GUEST_DEBUG */
+#define KVM_HPVM_REASON_HYPERV		(1ULL << 9)  /* SynIC, or an AutoEOI vector */
+#define KVM_HPVM_REASON_XEN		(1ULL << 10) /* Xen event channel upcall */
+#define KVM_HPVM_REASON_PV_EOI		(1ULL << 11) /* a paravirtual EOI is pending */
+#define KVM_HPVM_REASON_ISR		(1ULL << 12) /* two vectors of a class in service */
+#define KVM_HPVM_REASON_NOT_RUNNABLE	(1ULL << 13) /* waits for INIT/SIPI, or halted */
+#define KVM_HPVM_REASON_VAPIC		(1ULL << 14) /* KVM_SET_VAPIC_ADDR is in use */
+
+/* Why the timer isn't at its best step (a mask; 0 at DEADLINE and ONESHOT). */
+#define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */
+#define KVM_HPVM_TIMER_REASON_OFFSET	(1ULL << 1)  /* the TSC offset isn't 0 */
+#define KVM_HPVM_TIMER_REASON_SCALING	(1ULL << 2)  /* the TSC is scaled */
+#define KVM_HPVM_TIMER_REASON_RATE	(1ULL << 3)  /* APIC bus rate differs from the VM's */
+#define KVM_HPVM_TIMER_REASON_VECTOR	(1ULL << 4)  /* LVTT vector below 32 */
+#define KVM_HPVM_TIMER_REASON_RUNNING	(1ULL << 5)  /* until the emulated count ends */
+#define KVM_HPVM_TIMER_REASON_ORDINARY	(1ULL << 6)  /* the vCPU isn't direct */
+
+/*
+ * vCPU ioctl: state and counters.  All counters but the kicks are also in
+ * KVM_GET_STATS_FD, as hpvm_*.  Like all vCPU ioctls it waits for a KVM_RUN that
+ * is under way.  Errors: ENXIO (the VM has not enabled KVM_CAP_X86_HPVM).
+ */
+struct kvm_hpvm_state {
+	__u32 pcpu;		/* KVM_HPVM_NO_CPU: not bound */
+	__u32 state;		/* enum kvm_hpvm_run_state */
+	__u32 timer;		/* enum kvm_hpvm_timer_step */
+	__u32 apic_bus_khz;	/* the pCPU's LAPIC timer; 0: not measured */
+	__u64 reasons;		/* KVM_HPVM_REASON_* */
+	__u64 timer_reasons;	/* KVM_HPVM_TIMER_REASON_* */
+	/* Counted since the vCPU was created; the kicks since it was bound. */
+	__u64 direct_entries;	/* ordinary to direct */
+	__u64 direct_leaves;	/* direct to ordinary */
+	__u64 recorded;		/* vectors taken out of the LAPIC at a VM exit */
+	__u64 reposted;		/* vectors put into the LAPIC before an entry */
+	__u64 in_service;	/* in-service vectors re-created before an entry */
+	__u64 nmi_kicks;	/* NMIs from the host while in direct mode */
+	__u64 window_kicks;	/* of these: between the last check and the entry */
+	__u64 eoi_intercepts;	/* entries with EOI intercepted (level interrupts) */
+	__u64 reserved[8];
+};
+
+#define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)
+
+#endif /* _ASM_X86_KVM_HPVM_H */

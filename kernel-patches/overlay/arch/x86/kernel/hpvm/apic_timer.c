@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Facts about the LAPIC timer that the kernel doesn't keep where the timer runs
+ * in TSC-deadline mode: the rate of TMCCT, and what IA32_TSC_DEADLINE reads as
+ * after the deadline.
+ */
+#include <linux/delay.h>
+#include <linux/export.h>
+#include <linux/init.h>
+#include <linux/irqflags.h>
+#include <linux/time64.h>
+
+#include <asm/apic.h>
+#include <asm/hpvm.h>
+#include <asm/msr.h>
+#include <asm/tsc.h>
+
+#include "cpu.h"
+
+static u32 bus_khz __ro_after_init;
+static bool deadline_sticky __ro_after_init;
+
+/**
+ * hpvm_apic_bus_khz - rate of the LAPIC timer at divide-by-1, in kHz
+ *
+ * A rate within 0.1 %, the precision of the measurement, of a whole number of ns
+ * for each tick is taken for that number.  0 if not measured.
+ */
+u32 hpvm_apic_bus_khz(void)
+{
+	return bus_khz;
+}
+EXPORT_SYMBOL_GPL(hpvm_apic_bus_khz);
+
+/**
+ * hpvm_deadline_sticky - does IA32_TSC_DEADLINE keep its value after it fired?
+ *
+ * Processors clear it (SDM vol. 3A 11.5.4.1); some emulators don't.
+ */
+bool hpvm_deadline_sticky(void)
+{
+	return deadline_sticky;
+}
+EXPORT_SYMBOL_GPL(hpvm_deadline_sticky);
+
+static u32 __init whole_ns(u32 khz)
+{
+	u32 ns = DIV_ROUND_CLOSEST(USEC_PER_SEC, max(khz, 1U));
+
+	if (ns && abs((s32)(khz * ns - USEC_PER_SEC)) <= USEC_PER_SEC / 1000)
+		return USEC_PER_SEC / ns;
+	return khz;
+}
+
+/*
+ * At boot, on any CPU, IRQs off for a millisecond.  The clock event that this
+ * CPU has armed is put back; if it has passed meanwhile it fires at once.
+ */
+void __init hpvm_apic_timer_measure(void)
+{
+	u64 armed = 0, begin, ticks;
+	unsigned long flags;
+	u32 lvtt, tdcr, count;
+
+	/* Without deadlines the kernel has calibrated the rate itself. */
+	if (!boot_cpu_has(X86_FEATURE_TSC_DEADLINE_TIMER)) {
+		bus_khz = whole_ns(div_u64((u64)lapic_timer_period * HZ, 1000));
+		return;
+	}
+	if (!tsc_khz)
+		return;
+
+	local_irq_save(flags);
+	lvtt = apic_read(APIC_LVTT);
+	tdcr = apic_read(APIC_TDCR);
+	if (!(lvtt & APIC_LVT_TIMER_TSCDEADLINE))
+		goto out;
+	rdmsrl(MSR_IA32_TSC_DEADLINE, armed);
+
+	/* Masked: the deadline passes without an interrupt. */
+	apic_write(APIC_LVTT, lvtt | APIC_LVT_MASKED);
+	weak_wrmsr_fence();
+	wrmsrl(MSR_IA32_TSC_DEADLINE, rdtsc_ordered() + tsc_khz / 100);
+	begin = rdtsc_ordered();
+	while (rdtsc_ordered() - begin < tsc_khz / 10)
+		cpu_relax();
+	rdmsrl(MSR_IA32_TSC_DEADLINE, ticks);
+	deadline_sticky = ticks;
+	wrmsrl(MSR_IA32_TSC_DEADLINE, 0);
+
+	apic_write(APIC_LVTT, APIC_LVT_MASKED | (lvtt & APIC_VECTOR_MASK));
+	weak_wrmsr_fence();
+	apic_write(APIC_TDCR, APIC_TDR_DIV_1);
+	apic_write(APIC_TMICT, ~0U);
+	begin = rdtsc_ordered();
+	count = apic_read(APIC_TMCCT);
+	while (rdtsc_ordered() - begin < tsc_khz)
+		cpu_relax();
+	count -= apic_read(APIC_TMCCT);
+	ticks = rdtsc_ordered() - begin;
+	apic_write(APIC_TMICT, 0);
+	apic_write(APIC_TDCR, tdcr);
+
+	bus_khz = whole_ns(div64_u64((u64)count * tsc_khz, ticks));
+
+	apic_write(APIC_LVTT, lvtt);
+	weak_wrmsr_fence();
+	if (armed)
+		wrmsrl(MSR_IA32_TSC_DEADLINE, armed);
+out:
+	local_irq_restore(flags);
+}

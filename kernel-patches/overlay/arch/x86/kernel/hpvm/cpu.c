@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Taking a CPU for a guest, and giving it back.
+ *
+ * A dedicated CPU is an ordinary CPU to the scheduler.  What differs, from
+ * taking to giving back, whether the guest runs or not:
+ *
+ * - host IPIs arrive as NMIs (ipi.c);
+ * - its clock event device is ours (clock.c), the LAPIC timer is the guest's;
+ * - device interrupts are elsewhere;
+ * - the LVT entries that the host uses are masked, unless they are NMI or SMI.
+ *
+ * KVM leaves the local APIC empty (nothing pending, in service or armed)
+ * whenever the host runs with IRQs on.
+ */
+#define pr_fmt(fmt) "hpvm: " fmt
+
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
+#include <linux/cpuset.h>
+#include <linux/export.h>
+#include <linux/init.h>
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqdesc.h>
+#include <linux/irqnr.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/isolation.h>
+
+#include <asm/apic.h>
+#include <asm/cpufeature.h>
+#include <asm/hpvm.h>
+#include <asm/irq.h>
+
+#include "cpu.h"
+
+/* Serialises taking and giving back; protects hpvm_cpus and ->holder. */
+static DEFINE_MUTEX(hpvm_mutex);
+static struct cpumask hpvm_cpus;
+static bool hpvm_ready __ro_after_init;
+
+static const u16 hpvm_lvts[] = {
+	APIC_LVTTHMR, APIC_LVTPC, APIC_LVT0, APIC_LVT1, APIC_LVTERR, APIC_LVTCMCI,
+};
+
+/* Does this CPU have LVT entry @reg?  SDM vol. 3A 11.5.1 */
+static bool hpvm_has_lvt(u16 reg)
+{
+	unsigned int maxlvt = GET_APIC_MAXLVT(apic_read(APIC_LVR));
+
+	switch (reg) {
+	case APIC_LVTPC:
+		return maxlvt >= 4;
+	case APIC_LVTTHMR:
+		return maxlvt >= 5;
+	case APIC_LVTCMCI:
+		return maxlvt >= 6;
+	default:
+		return true;
+	}
+}
+
+/* NMI and SMI don't go through an IDT that could be the guest's. */
+static bool hpvm_lvt_stays(u32 lvt)
+{
+	u32 mode = lvt & APIC_DM_FIXED_MASK;
+
+	return mode == APIC_DM_NMI || mode == APIC_DM_SMI;
+}
+
+/*
+ * On the CPU, IRQs off.  From the first line on, IPIs of the host arrive as
+ * NMIs.
+ */
+static void hpvm_cpu_enter(void *data)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	unsigned int i;
+
+	WRITE_ONCE(p->dedicated, true);
+
+	for (i = 0; i < ARRAY_SIZE(hpvm_lvts); i++) {
+		if (!hpvm_has_lvt(hpvm_lvts[i]))
+			continue;
+		p->lvt[i] = apic_read(hpvm_lvts[i]);
+		if (!hpvm_lvt_stays(p->lvt[i]))
+			apic_write(hpvm_lvts[i], p->lvt[i] | APIC_LVT_MASKED);
+	}
+}
+
+static void hpvm_cpu_exit(void *data)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	unsigned int i;
+
+	/* Errors that the guest caused are not the host's to report. */
+	apic_write(APIC_ESR, 0);
+	for (i = 0; i < ARRAY_SIZE(hpvm_lvts); i++)
+		if (hpvm_has_lvt(hpvm_lvts[i]))
+			apic_write(hpvm_lvts[i], p->lvt[i]);
+
+	WRITE_ONCE(p->dedicated, false);
+}
+
+static bool hpvm_no_guest(void)
+{
+	return false;
+}
+
+/* On the CPU, IRQs off, last of all: no source of the guest may be left. */
+static void hpvm_cpu_quiesce_lapic(void *data)
+{
+	DECLARE_BITMAP(seen, NR_VECTORS) = {};
+
+	/* No doorbell while the drain would swallow it; one is rung afterwards. */
+	hpvm_force_exit_set(hpvm_no_guest);
+	apic_write(APIC_LVTT, apic_read(APIC_LVTT) | APIC_LVT_MASKED);
+	if (boot_cpu_has(X86_FEATURE_TSC_DEADLINE_TIMER))
+		wrmsrl(MSR_IA32_TSC_DEADLINE, 0);
+	apic_write(APIC_TMICT, 0);
+	apic_write(APIC_TASKPRI, 0);
+	hpvm_window_drain(seen, NR_VECTORS);
+	apic_write(APIC_TASKPRI, 0x10);
+	this_cpu_write(hpvm_pcpu.rung, 0);
+	hpvm_force_exit_clear();
+}
+
+static void hpvm_cpu_run_work(void *data)
+{
+	hpvm_doorbell();
+	/* None is on its way any more; the next unknown NMI isn't ours. */
+	this_cpu_write(hpvm_pcpu.nmi_claimed,
+		       atomic_read(this_cpu_ptr(&hpvm_pcpu.nmi_sent)));
+}
+
+static bool hpvm_irq_is_on(unsigned int irq, unsigned int cpu)
+{
+	struct irq_data *data = irq_get_irq_data(irq);
+	const struct cpumask *mask;
+
+	if (!data || !irqd_is_started(data) || irqd_is_per_cpu(data))
+		return false;
+	mask = irq_data_get_effective_affinity_mask(data);
+	return mask && cpumask_test_cpu(cpu, mask);
+}
+
+/*
+ * Move the device interrupts of @cpu elsewhere.  Those that the kernel manages
+ * (a queue for each CPU) can't be moved; they would enter the guest.
+ */
+static int hpvm_cpu_move_irqs(unsigned int cpu)
+{
+	cpumask_var_t to;
+	unsigned int irq;
+	int r = 0;
+
+	if (!zalloc_cpumask_var(&to, GFP_KERNEL))
+		return -ENOMEM;
+	cpumask_andnot(to, cpu_online_mask, &hpvm_cpus);
+	cpumask_clear_cpu(cpu, to);
+
+	irq_lock_sparse();
+	for_each_active_irq(irq) {
+		if (!hpvm_irq_is_on(irq, cpu))
+			continue;
+		irq_set_affinity(irq, to);
+		if (hpvm_irq_is_on(irq, cpu)) {
+			pr_warn("CPU %u: interrupt %u can't be moved away\n", cpu, irq);
+			r = -ENOTEMPTY;
+		}
+	}
+	irq_unlock_sparse();
+	free_cpumask_var(to);
+	return r;
+}
+
+/* The last dedicated CPU is gone: IPIs are the apic driver's again. */
+static void hpvm_ipi_put(void)
+{
+	if (!cpumask_empty(&hpvm_cpus))
+		return;
+	hpvm_ipi_disable();
+	/* Until here a doorbell may have been on its way. */
+	synchronize_rcu();
+	x86_platform_ipi_callback = NULL;
+}
+
+/**
+ * hpvm_cpu_take - make a CPU dedicated
+ * @cpu:	Linux CPU number
+ * @holder:	to whom; a reference is taken
+ *
+ * Process context, may sleep.  Returns 0, or
+ * -EINVAL	no such CPU
+ * -ENODEV	the CPU is offline
+ * -EBUSY	it's dedicated already
+ * -ENOSPC	it's the last one that the host has for itself
+ * -ENOTEMPTY	device interrupts that can't be moved target it; the log names them
+ * -EOPNOTSUPP	hpvm_cpu_supported() is false
+ */
+int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
+{
+	struct hpvm_pcpu *p;
+	unsigned int hk, left = 0;
+	int r = 0;
+
+	if (!hpvm_cpu_supported())
+		return -EOPNOTSUPP;
+	if (cpu >= nr_cpu_ids || !cpu_possible(cpu))
+		return -EINVAL;
+
+	mutex_lock(&hpvm_mutex);
+	/* Not under cpus_read_lock(): patching static calls takes it. */
+	if (cpumask_empty(&hpvm_cpus)) {
+		x86_platform_ipi_callback = hpvm_doorbell;
+		hpvm_ipi_enable();
+	}
+
+	cpus_read_lock();
+	p = per_cpu_ptr(&hpvm_pcpu, cpu);
+	for_each_online_cpu(hk)
+		if (hk != cpu && !cpumask_test_cpu(hk, &hpvm_cpus) &&
+		    housekeeping_cpu(hk, HK_TYPE_TIMER))
+			left++;
+
+	if (!cpu_online(cpu))
+		r = -ENODEV;
+	else if (cpumask_test_cpu(cpu, &hpvm_cpus))
+		r = -EBUSY;
+	else if (!left)
+		r = -ENOSPC;
+	else
+		r = hpvm_cpu_move_irqs(cpu);
+	if (r)
+		goto out;
+
+	cpumask_set_cpu(cpu, &hpvm_cpus);
+	p->holder = get_pid(holder);
+	hpvm_clock_take(cpu);
+	smp_call_function_single(cpu, hpvm_cpu_enter, NULL, 1);
+	/* Senders that had looked at ->dedicated before are done after this. */
+	synchronize_rcu();
+out:
+	cpus_read_unlock();
+	hpvm_ipi_put();
+	mutex_unlock(&hpvm_mutex);
+	return r;
+}
+EXPORT_SYMBOL_GPL(hpvm_cpu_take);
+
+/**
+ * hpvm_cpu_give - make a dedicated CPU an ordinary one again
+ * @cpu:	a CPU that hpvm_cpu_take() took
+ *
+ * Process context, may sleep.  The vCPU doesn't run any more.
+ */
+void hpvm_cpu_give(unsigned int cpu)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+
+	mutex_lock(&hpvm_mutex);
+	cpus_read_lock();
+
+	smp_call_function_single(cpu, hpvm_cpu_quiesce_lapic, NULL, 1);
+	hpvm_clock_give(cpu);
+	smp_call_function_single(cpu, hpvm_cpu_exit, NULL, 1);
+	/* Work raised by senders that saw the CPU dedicated must still be done. */
+	synchronize_rcu();
+	smp_call_function_single(cpu, hpvm_cpu_run_work, NULL, 1);
+
+	put_pid(p->holder);
+	p->holder = NULL;
+	cpumask_clear_cpu(cpu, &hpvm_cpus);
+
+	cpus_read_unlock();
+	hpvm_ipi_put();
+	mutex_unlock(&hpvm_mutex);
+}
+EXPORT_SYMBOL_GPL(hpvm_cpu_give);
+
+/* Returns a reference to the holder, or NULL.  May sleep. */
+struct pid *hpvm_cpu_get_holder(unsigned int cpu)
+{
+	struct pid *pid;
+
+	mutex_lock(&hpvm_mutex);
+	pid = get_pid(per_cpu(hpvm_pcpu.holder, cpu));
+	mutex_unlock(&hpvm_mutex);
+	return pid;
+}
+EXPORT_SYMBOL_GPL(hpvm_cpu_get_holder);
+
+/*
+ * Can this host dedicate CPUs?  A host without x2APIC has no MSRs to give to a
+ * guest; with FRED, interrupts have no IDT vectors; and the doorbell's vector
+ * must be free.
+ */
+bool hpvm_cpu_supported(void)
+{
+	return hpvm_ready && x2apic_enabled() &&
+	       !cpu_feature_enabled(X86_FEATURE_FRED) &&
+	       (!x86_platform_ipi_callback ||
+		x86_platform_ipi_callback == hpvm_doorbell);
+}
+EXPORT_SYMBOL_GPL(hpvm_cpu_supported);
+
+/* Is @cpu in the caller's cpuset?  May sleep. */
+bool hpvm_cpu_in_cpuset(unsigned int cpu)
+{
+	cpumask_var_t allowed;
+	bool in;
+
+	if (!alloc_cpumask_var(&allowed, GFP_KERNEL))
+		return false;
+	cpuset_cpus_allowed(current, allowed);
+	in = cpu < nr_cpu_ids && cpumask_test_cpu(cpu, allowed);
+	free_cpumask_var(allowed);
+	return in;
+}
+EXPORT_SYMBOL_GPL(hpvm_cpu_in_cpuset);
+
+/* A CPU that is a guest's can't go offline: its vCPU has nowhere to run. */
+static int hpvm_cpu_offline(unsigned int cpu)
+{
+	return READ_ONCE(per_cpu(hpvm_pcpu.dedicated, cpu)) ? -EBUSY : 0;
+}
+
+static int __init hpvm_cpu_init(void)
+{
+	int r;
+
+	r = hpvm_window_init();
+	if (r)
+		return r;
+	r = hpvm_ipi_init();
+	if (r)
+		return r;
+	r = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "x86/hpvm:online",
+				      NULL, hpvm_cpu_offline);
+	if (r < 0)
+		return r;
+	hpvm_apic_timer_measure();
+	hpvm_ready = true;
+	return 0;
+}
+late_initcall(hpvm_cpu_init);

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IPIs of the host to dedicated CPUs.
+ *
+ * A fixed-vector IPI would enter the guest.  The apic's send functions are
+ * therefore replaced (by static call, only while some CPU is dedicated): for a
+ * dedicated CPU they set a bit in its mask of pending work and send an NMI.
+ *
+ * On the dedicated CPU the NMI does nothing but pass the work on:
+ *
+ * - in the host, it rings the doorbell: a self-IPI of a vector of the host's,
+ *   whose handler runs the work in interrupt context once IRQs are on;
+ * - between the last check for pending work and the VM exit (force_exit is set),
+ *   a doorbell would be delivered to the guest; instead, an exit is forced, and
+ *   hpvm_force_exit_clear() rings.  An NMI in guest mode exits by itself.
+ *
+ * The doorbell is the vector that the kernel keeps for platforms.
+ */
+#define pr_fmt(fmt) "hpvm: " fmt
+
+#include <linux/cpumask.h>
+#include <linux/export.h>
+#include <linux/irq_work.h>
+#include <linux/sched.h>
+
+#include <asm/apic.h>
+#include <asm/hpvm.h>
+#include <asm/irq.h>
+#include <asm/msr.h>
+#include <asm/nmi.h>
+#include <asm/processor.h>
+#include <asm/reboot.h>
+
+DEFINE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);
+EXPORT_PER_CPU_SYMBOL_GPL(hpvm_pcpu);
+
+/* NMI-safe; IRQs in any state; on the dedicated CPU, in the host. */
+static void hpvm_ring(struct hpvm_pcpu *p)
+{
+	if (READ_ONCE(p->rung))
+		return;
+	/* Before the self-IPI, so that rung == 0 means: not in the IRR. */
+	WRITE_ONCE(p->rung, 1);
+	barrier();
+	hpvm_x2apic_write(APIC_SELF_IPI, X86_PLATFORM_IPI_VECTOR);
+}
+
+/* NMI-safe.  Get pending work done: out of the guest, or by the doorbell. */
+static void hpvm_notice(struct hpvm_pcpu *p)
+{
+	bool (*force_exit)(void) = READ_ONCE(p->force_exit);
+
+	if (!force_exit)
+		hpvm_ring(p);
+	else if (force_exit())
+		p->nmi_window++;
+}
+
+/**
+ * hpvm_raise - give a dedicated CPU work of the host
+ * @cpu:	the CPU; may be this one
+ * @work:	what to do there, in interrupt context
+ *
+ * Any context, NMI included.
+ */
+void hpvm_raise(unsigned int cpu, enum hpvm_work work)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+
+	/* Fully ordered: the work's data is visible before its bit. */
+	if (atomic_fetch_or(BIT(work), &p->pending))
+		return;		/* its NMI or doorbell is under way */
+
+	if (cpu == raw_smp_processor_id()) {
+		hpvm_notice(p);
+	} else {
+		atomic_inc(&p->nmi_sent);
+		apic->send_IPI(cpu, NMI_VECTOR);
+	}
+}
+
+static void hpvm_raise_vector(unsigned int cpu, int vector)
+{
+	switch (vector) {
+	case RESCHEDULE_VECTOR:
+		hpvm_raise(cpu, HPVM_WORK_RESCHEDULE);
+		break;
+	case CALL_FUNCTION_VECTOR:
+		hpvm_raise(cpu, HPVM_WORK_CALL_FUNCTION);
+		break;
+	case CALL_FUNCTION_SINGLE_VECTOR:
+		hpvm_raise(cpu, HPVM_WORK_CALL_FUNCTION_SINGLE);
+		break;
+	case IRQ_WORK_VECTOR:
+		hpvm_raise(cpu, HPVM_WORK_IRQ_WORK);
+		break;
+	case LOCAL_TIMER_VECTOR:
+		hpvm_raise(cpu, HPVM_WORK_TIMER);
+		break;
+	case REBOOT_VECTOR:
+		hpvm_raise(cpu, HPVM_WORK_REBOOT);
+		break;
+	default:
+		/* Posted-interrupt notifications: an exit is all they ask for. */
+		hpvm_raise(cpu, HPVM_WORK_RESCHEDULE);
+		break;
+	}
+}
+
+static bool hpvm_is_dedicated(unsigned int cpu)
+{
+	return READ_ONCE(per_cpu(hpvm_pcpu.dedicated, cpu));
+}
+
+static void hpvm_send_IPI(int cpu, int vector)
+{
+	if (vector != NMI_VECTOR && hpvm_is_dedicated(cpu))
+		hpvm_raise_vector(cpu, vector);
+	else
+		apic->send_IPI(cpu, vector);
+}
+
+/*
+ * One ICR write a CPU: a cluster or shorthand write could reach a dedicated
+ * CPU.  IRQs are on or off; the caller holds the mask.
+ */
+static void hpvm_send_IPI_mask(const struct cpumask *mask, int vector)
+{
+	unsigned int cpu;
+
+	for_each_cpu(cpu, mask)
+		hpvm_send_IPI(cpu, vector);
+}
+
+static void hpvm_send_IPI_mask_allbutself(const struct cpumask *mask, int vector)
+{
+	unsigned int cpu, self = raw_smp_processor_id();
+
+	for_each_cpu(cpu, mask)
+		if (cpu != self)
+			hpvm_send_IPI(cpu, vector);
+}
+
+static void hpvm_send_IPI_allbutself(int vector)
+{
+	hpvm_send_IPI_mask_allbutself(cpu_online_mask, vector);
+}
+
+static void hpvm_send_IPI_all(int vector)
+{
+	hpvm_send_IPI_mask(cpu_online_mask, vector);
+}
+
+static void hpvm_send_IPI_self(int vector)
+{
+	unsigned int cpu = raw_smp_processor_id();
+
+	if (hpvm_is_dedicated(cpu))
+		hpvm_raise_vector(cpu, vector);
+	else
+		apic->send_IPI_self(vector);
+}
+
+/* May sleep.  Only the static calls change; struct apic is read-only. */
+void hpvm_ipi_enable(void)
+{
+	static_call_update(apic_call_send_IPI, hpvm_send_IPI);
+	static_call_update(apic_call_send_IPI_mask, hpvm_send_IPI_mask);
+	static_call_update(apic_call_send_IPI_mask_allbutself,
+			   hpvm_send_IPI_mask_allbutself);
+	static_call_update(apic_call_send_IPI_allbutself, hpvm_send_IPI_allbutself);
+	static_call_update(apic_call_send_IPI_all, hpvm_send_IPI_all);
+	static_call_update(apic_call_send_IPI_self, hpvm_send_IPI_self);
+}
+
+void hpvm_ipi_disable(void)
+{
+	static_call_update(apic_call_send_IPI, apic->send_IPI);
+	static_call_update(apic_call_send_IPI_mask, apic->send_IPI_mask);
+	static_call_update(apic_call_send_IPI_mask_allbutself,
+			   apic->send_IPI_mask_allbutself);
+	static_call_update(apic_call_send_IPI_allbutself, apic->send_IPI_allbutself);
+	static_call_update(apic_call_send_IPI_all, apic->send_IPI_all);
+	static_call_update(apic_call_send_IPI_self, apic->send_IPI_self);
+}
+
+/*
+ * Claim no more NMIs than were sent, or a real unknown NMI would be hidden.  The
+ * hardware may merge two of ours into one; those can't be told from ones still
+ * on their way, of which each other CPU has at most one.
+ */
+static int hpvm_nmi(unsigned int cmd, struct pt_regs *regs)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	unsigned int lag = atomic_read(&p->nmi_sent) - p->nmi_claimed;
+
+	if (!lag)
+		return NMI_DONE;
+
+	p->nmi_claimed += max(1U, lag - min(lag, num_online_cpus()));
+
+	if (atomic_read(&p->pending))
+		hpvm_notice(p);
+	return NMI_HANDLED;
+}
+
+/* The doorbell's handler: in interrupt context, IRQs off, EOI'd. */
+void hpvm_doorbell(void)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	unsigned long work;
+
+	WRITE_ONCE(p->rung, 0);
+	barrier();
+	work = atomic_xchg(&p->pending, 0);
+
+	if (work & BIT(HPVM_WORK_RESCHEDULE))
+		scheduler_ipi();
+	if (work & BIT(HPVM_WORK_CALL_FUNCTION))
+		generic_smp_call_function_interrupt();
+	else if (work & BIT(HPVM_WORK_CALL_FUNCTION_SINGLE))
+		generic_smp_call_function_single_interrupt();
+	if (work & BIT(HPVM_WORK_IRQ_WORK))
+		irq_work_run();
+	if (work & BIT(HPVM_WORK_TIMER))
+		hpvm_clock_event(&p->clock);
+	if (work & BIT(HPVM_WORK_REBOOT)) {
+		cpu_emergency_disable_virtualization();
+		stop_this_cpu(NULL);
+	}
+}
+
+/**
+ * hpvm_force_exit_set - from now on the doorbell must not ring
+ * @force_exit:	makes the next (or this) VM entry exit at once; NMI-safe.  False if
+ *		that wasn't needed
+ *
+ * IRQs off.  The caller checks hpvm_work_pending() after this.
+ */
+void hpvm_force_exit_set(bool (*force_exit)(void))
+{
+	this_cpu_write(hpvm_pcpu.force_exit, force_exit);
+	barrier();
+}
+EXPORT_SYMBOL_GPL(hpvm_force_exit_set);
+
+/* IRQs off, after the guest's vectors were taken out of the local APIC. */
+void hpvm_force_exit_clear(void)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+
+	WRITE_ONCE(p->force_exit, NULL);
+	barrier();
+	if (atomic_read(&p->pending))
+		hpvm_ring(p);
+}
+EXPORT_SYMBOL_GPL(hpvm_force_exit_clear);
+
+int __init hpvm_ipi_init(void)
+{
+	return register_nmi_handler(NMI_LOCAL, hpvm_nmi, 0, "hpvm");
+}

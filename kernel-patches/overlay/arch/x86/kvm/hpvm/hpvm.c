@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The direct mode: who has it, when, and its ioctls.
+ *
+ * Direct mode is a runtime state of a vCPU that is bound to a pCPU.  It's
+ * decided before each pass through vcpu_enter_guest(); whatever doesn't fit
+ * (nested virtualization, SMM, debugging, an access to the vCPU's state from
+ * user space, ...) is the same transition to ordinary mode.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": hpvm: " fmt
+
+#include <linux/cpumask.h>
+#include <linux/kvm_host.h>
+#include <linux/moduleparam.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <asm/hpvm.h>
+#include <asm/msr.h>
+
+#include "../hyperv.h"
+#include "../irq.h"
+#include "../lapic.h"
+#include "../smm.h"
+#include "../x86.h"
+#include "hpvm.h"
+
+/* On while a vCPU is bound. */
+DEFINE_STATIC_KEY_FALSE(kvm_hpvm_key);
+EXPORT_SYMBOL_GPL(kvm_hpvm_key);
+
+const struct kvm_hpvm_ops *kvm_hpvm_ops;
+
+static char *hpvm_cpus;
+module_param(hpvm_cpus, charp, 0644);
+MODULE_PARM_DESC(hpvm_cpus,
+		 "CPU list that a process without CAP_SYS_ADMIN may dedicate to its vCPUs (default: none)");
+
+/* The vendor module's init; before a VM can exist. */
+void kvm_hpvm_register(const struct kvm_hpvm_ops *ops)
+{
+	kvm_hpvm_ops = ops;
+}
+EXPORT_SYMBOL_GPL(kvm_hpvm_register);
+
+void kvm_hpvm_unregister(void)
+{
+	kvm_hpvm_ops = NULL;
+}
+EXPORT_SYMBOL_GPL(kvm_hpvm_unregister);
+
+u64 kvm_hpvm_features(void)
+{
+	u32 khz = hpvm_apic_bus_khz();
+	u64 features;
+
+	if (!kvm_hpvm_ops || !kvm_hpvm_ops->supported() || !hpvm_cpu_supported())
+		return 0;
+
+	features = KVM_HPVM_F_DIRECT;
+	if (boot_cpu_has(X86_FEATURE_TSC_DEADLINE_TIMER))
+		features |= KVM_HPVM_F_TIMER_DEADLINE;
+	/* KVM counts in whole ns a bus cycle; the hardware's rate must be one. */
+	if (khz && !(USEC_PER_SEC % khz))
+		features |= KVM_HPVM_F_TIMER_ONESHOT;
+	return features;
+}
+
+int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
+{
+	u64 features = cap->args[0];
+	int r = 0;
+
+	if (cap->args[1] || cap->args[2] || cap->args[3])
+		return -EINVAL;
+	if (!(features & KVM_HPVM_F_DIRECT) || (features & ~kvm_hpvm_features()))
+		return -EINVAL;
+
+	mutex_lock(&kvm->lock);
+	if (kvm->created_vcpus) {
+		r = -EBUSY;
+	} else {
+		kvm->arch.hpvm_features = features;
+		/*
+		 * A count that the guest calibrates in ordinary mode must have
+		 * the rate that it has in direct mode.
+		 */
+		if (features & KVM_HPVM_F_TIMER_ONESHOT)
+			kvm->arch.apic_bus_cycle_ns =
+				USEC_PER_SEC / hpvm_apic_bus_khz();
+	}
+	mutex_unlock(&kvm->lock);
+	if (r)
+		return r;
+
+	/* Virtual-interrupt delivery needs external-interrupt exiting. */
+	kvm_set_apicv_inhibit(kvm, APICV_INHIBIT_REASON_HPVM);
+	return 0;
+}
+
+/* KVM_HPVM_REASON_*: why the vCPU has to be ordinary now. */
+static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	u64 why = 0;
+
+	if (h->hold)
+		why |= KVM_HPVM_REASON_HELD;
+	if (vcpu->cpu != h->pcpu)
+		why |= KVM_HPVM_REASON_WRONG_CPU;
+	if (!apic_x2apic_mode(apic))
+		why |= KVM_HPVM_REASON_NOT_X2APIC;
+	else if (!kvm_apic_sw_enabled(apic))
+		why |= KVM_HPVM_REASON_APIC_OFF;
+	if (kvm_apic_accept_pic_intr(vcpu))
+		why |= KVM_HPVM_REASON_EXTINT;
+	if (is_guest_mode(vcpu) || kvm_hpvm_ops->nested(vcpu))
+		why |= KVM_HPVM_REASON_NESTED;
+#ifdef CONFIG_KVM_SMM
+	if (is_smm(vcpu) || vcpu->arch.smi_pending)
+		why |= KVM_HPVM_REASON_SMM;
+#endif
+	if (vcpu->guest_debug)
+		why |= KVM_HPVM_REASON_DEBUG;
+#ifdef CONFIG_KVM_HYPERV
+	if (to_hv_vcpu(vcpu) && to_hv_synic(vcpu)->active)
+		why |= KVM_HPVM_REASON_HYPERV;
+#endif
+#ifdef CONFIG_KVM_XEN
+	if (vcpu->arch.xen.vcpu_info_cache.active)
+		why |= KVM_HPVM_REASON_XEN;
+#endif
+	if (test_bit(KVM_APIC_PV_EOI_PENDING, &vcpu->arch.apic_attention))
+		why |= KVM_HPVM_REASON_PV_EOI;
+	if (test_bit(KVM_APIC_CHECK_VAPIC, &vcpu->arch.apic_attention))
+		why |= KVM_HPVM_REASON_VAPIC;
+	if (!kvm_hpvm_isr_ok(apic))
+		why |= KVM_HPVM_REASON_ISR;
+	if (vcpu->arch.mp_state != KVM_MP_STATE_RUNNABLE ||
+	    kvm_apic_has_pending_init_or_sipi(vcpu))
+		why |= KVM_HPVM_REASON_NOT_RUNNABLE;
+	return why;
+}
+
+/* The MSRs that are safe to open now: KVM_HPVM_MSR_*. */
+static u8 open_msrs(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	u8 open = 0;
+
+	if (h->timer == KVM_HPVM_TIMER_DEADLINE &&
+	    kvm_msr_allowed(vcpu, MSR_IA32_TSC_DEADLINE, KVM_MSR_FILTER_READ) &&
+	    kvm_msr_allowed(vcpu, MSR_IA32_TSC_DEADLINE, KVM_MSR_FILTER_WRITE))
+		open |= KVM_HPVM_MSR_DEADLINE;
+	if (h->timer == KVM_HPVM_TIMER_ONESHOT)
+		open |= KVM_HPVM_MSR_COUNT;
+	if (!h->eoi_exits)
+		open |= KVM_HPVM_MSR_EOI;
+	if (!vcpu->arch.ia32_tsc_adjust_msr && !vcpu->arch.l1_tsc_offset &&
+	    h->host_adjust_is_0 &&
+	    kvm_msr_allowed(vcpu, MSR_IA32_TSC_ADJUST, KVM_MSR_FILTER_READ))
+		open |= KVM_HPVM_MSR_ADJUST;
+	return open;
+}
+
+/* IRQs on or off. */
+void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	u8 open = open_msrs(vcpu);
+
+	if (open == h->open_msrs)
+		return;
+	h->open_msrs = open;
+	kvm_hpvm_ops->set_msrs(vcpu);
+}
+
+static void go_ordinary(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	/* In this order: restart_apic_timer() is held back while direct. */
+	kvm_hpvm_timer_switch(vcpu, KVM_HPVM_TIMER_EMULATED);
+	h->direct = false;
+	h->open_msrs = 0;
+	kvm_hpvm_ops->set_direct(vcpu, false);
+	++vcpu->stat.hpvm_direct_leaves;
+	/* What is pending in the virtual IRR is injected as ever. */
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+static void go_direct(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	/*
+	 * The preemption timer forces exits now.  And keep KVM's paravirtual EOI
+	 * out from this pass on: it looks at these two hints.
+	 */
+	kvm_lapic_switch_to_sw_timer(vcpu);
+	vcpu->arch.apic->irr_pending = true;
+	vcpu->arch.apic->highest_isr_cache = -1;
+
+	h->direct = true;
+	h->eoi_exits = false;
+	kvm_hpvm_ops->set_direct(vcpu, true);
+	++vcpu->stat.hpvm_direct_entries;
+}
+
+/* Before events are injected; vCPU loaded, IRQs on. */
+void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	u8 step;
+
+	h->reasons = ordinary_reasons(vcpu);
+	if (h->reasons) {
+		if (h->direct)
+			go_ordinary(vcpu);
+		h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
+		return;
+	}
+	if (!h->direct)
+		go_direct(vcpu);
+
+	step = kvm_hpvm_timer_step(vcpu, &h->timer_reasons);
+	if (step != h->timer)
+		kvm_hpvm_timer_switch(vcpu, step);
+	kvm_hpvm_update_msrs(vcpu);
+}
+
+/*
+ * User space is about to look at or change the vCPU's state: have all of it in
+ * ordinary format.  The next KVM_RUN goes direct again.
+ */
+void __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.hpvm->direct)
+		go_ordinary(vcpu);
+}
+
+static bool hpvm_cpu_listed(unsigned int cpu)
+{
+	cpumask_var_t list;
+	bool listed = false;
+
+	if (!zalloc_cpumask_var(&list, GFP_KERNEL))
+		return false;
+	kernel_param_lock(THIS_MODULE);
+	if (hpvm_cpus && !cpulist_parse(hpvm_cpus, list))
+		listed = cpu < nr_cpu_ids && cpumask_test_cpu(cpu, list);
+	kernel_param_unlock(THIS_MODULE);
+	free_cpumask_var(list);
+	return listed;
+}
+
+static void hpvm_free(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	vcpu->arch.hpvm = NULL;
+	hpvm_cpu_give(h->pcpu);
+	kfree(h);
+	static_branch_dec(&kvm_hpvm_key);
+}
+
+static int hpvm_bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	struct pid *holder;
+	u64 adjust = 0;
+	int r;
+
+	bind->holder_pid = 0;
+	if (bind->flags || bind->pad)
+		return -EINVAL;
+
+	if (bind->pcpu == KVM_HPVM_NO_CPU) {
+		if (h) {
+			kvm_hpvm_quiesce(vcpu);
+			hpvm_free(vcpu);
+		}
+		return 0;
+	}
+	if (!lapic_in_kernel(vcpu))
+		return -ENXIO;
+	if (h)
+		return h->pcpu == bind->pcpu ? 0 : -EBUSY;
+	if (bind->pcpu >= nr_cpu_ids)
+		return -EINVAL;
+	if (!capable(CAP_SYS_ADMIN) && !hpvm_cpu_listed(bind->pcpu))
+		return -EPERM;
+	if (!hpvm_cpu_in_cpuset(bind->pcpu))
+		return -EACCES;
+
+	h = kzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
+	if (!h)
+		return -ENOMEM;
+
+	r = hpvm_cpu_take(bind->pcpu, task_tgid(current));
+	if (r == -EBUSY) {
+		holder = hpvm_cpu_get_holder(bind->pcpu);
+		bind->holder_pid = pid_vnr(holder);
+		put_pid(holder);
+	}
+	if (r) {
+		kfree(h);
+		return r;
+	}
+
+	h->pcpu = bind->pcpu;
+	h->nmi_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_claimed, h->pcpu));
+	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));
+	h->reasons = KVM_HPVM_REASON_NEVER_RAN;
+	h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
+	if (boot_cpu_has(X86_FEATURE_TSC_ADJUST))
+		h->host_adjust_is_0 =
+			!rdmsrl_safe_on_cpu(h->pcpu, MSR_IA32_TSC_ADJUST, &adjust) &&
+			!adjust;
+	static_branch_inc(&kvm_hpvm_key);
+	vcpu->arch.hpvm = h;
+	return 0;
+}
+
+static void hpvm_get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	state->pcpu = KVM_HPVM_NO_CPU;
+	state->apic_bus_khz = hpvm_apic_bus_khz();
+	if (h) {
+		struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, h->pcpu);
+
+		state->pcpu = h->pcpu;
+		state->state = h->direct ? KVM_HPVM_STATE_DIRECT :
+					   KVM_HPVM_STATE_ORDINARY;
+		state->timer = h->timer;
+		state->reasons = h->reasons;
+		state->timer_reasons = h->timer_reasons;
+		state->nmi_kicks = READ_ONCE(p->nmi_claimed) - h->nmi_kicks;
+		state->window_kicks = READ_ONCE(p->nmi_window) - h->window_kicks;
+	}
+	state->direct_entries = vcpu->stat.hpvm_direct_entries;
+	state->direct_leaves = vcpu->stat.hpvm_direct_leaves;
+	state->recorded = vcpu->stat.hpvm_recorded;
+	state->reposted = vcpu->stat.hpvm_reposted;
+	state->in_service = vcpu->stat.hpvm_in_service;
+	state->eoi_intercepts = vcpu->stat.hpvm_eoi_intercepts;
+}
+
+/* vcpu->mutex held, vCPU loaded. */
+int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
+{
+	union {
+		struct kvm_hpvm_bind bind;
+		struct kvm_hpvm_ctrl ctrl;
+		struct kvm_hpvm_state state;
+	} u = {};
+	int r;
+
+	if (!vcpu->kvm->arch.hpvm_features)
+		return -ENXIO;
+
+	switch (ioctl) {
+	case KVM_HPVM_BIND:
+		if (copy_from_user(&u.bind, argp, sizeof(u.bind)))
+			return -EFAULT;
+		r = hpvm_bind(vcpu, &u.bind);
+		if (copy_to_user(argp, &u.bind, sizeof(u.bind)))
+			return -EFAULT;
+		return r;
+	case KVM_HPVM_SET_CTRL:
+		if (copy_from_user(&u.ctrl, argp, sizeof(u.ctrl)))
+			return -EFAULT;
+		if ((u.ctrl.flags & ~KVM_HPVM_CTRL_HOLD_ORDINARY) || u.ctrl.pad)
+			return -EINVAL;
+		if (!vcpu->arch.hpvm)
+			return -ENXIO;
+		vcpu->arch.hpvm->hold = u.ctrl.flags & KVM_HPVM_CTRL_HOLD_ORDINARY;
+		return 0;
+	case KVM_HPVM_GET_STATE:
+		hpvm_get_state(vcpu, &u.state);
+		return copy_to_user(argp, &u.state, sizeof(u.state)) ? -EFAULT : 0;
+	}
+	return -ENOTTY;
+}
+
+/* The vCPU doesn't run any more; it isn't loaded. */
+void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	if (vcpu->arch.hpvm)
+		hpvm_free(vcpu);
+}

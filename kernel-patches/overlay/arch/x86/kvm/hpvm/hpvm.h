@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __KVM_X86_HPVM_H
+#define __KVM_X86_HPVM_H
+
+/*
+ * The direct mode of a vCPU: its pCPU's local APIC is the guest's.  Interface
+ * to the rest of KVM; user space's is <asm/kvm_hpvm.h>.
+ */
+
+#include <linux/jump_label.h>
+#include <linux/kvm_host.h>
+
+#include <asm/kvm_hpvm.h>
+
+struct kvm_lapic;
+
+#ifdef CONFIG_KVM_HPVM
+
+/**
+ * struct kvm_hpvm_ops - what VMX and SVM do differently
+ * @supported:	can the processor do it at all?
+ * @set_direct:	switch the controls; process context, vCPU loaded
+ * @set_msrs:	bring the MSR bitmap in line with ->open_msrs; IRQs on or off,
+ *		vCPU loaded
+ * @force_exit:	make the next VM entry exit at once, if the guest hasn't been left
+ *		by an NMI just now; true: it was needed.  NMI-safe
+ * @exited:	undo @force_exit; IRQs off
+ * @nested:	does the guest use VMX or SVM itself?
+ */
+struct kvm_hpvm_ops {
+	bool (*supported)(void);
+	void (*set_direct)(struct kvm_vcpu *vcpu, bool direct);
+	void (*set_msrs)(struct kvm_vcpu *vcpu);
+	bool (*force_exit)(void);
+	void (*exited)(struct kvm_vcpu *vcpu);
+	bool (*nested)(struct kvm_vcpu *vcpu);
+};
+
+/**
+ * struct kvm_hpvm_vcpu - a bound vCPU; protected by vcpu->mutex
+ * @pcpu:	the CPU it owns
+ * @direct:	runtime state: direct, or ordinary
+ * @hold:	user space wants it ordinary
+ * @in_lapic:	the local APIC holds the guest's state (from the last check
+ *		before VM entry to the first thing after the loop of entries)
+ * @eoi_exits:	EOI is intercepted
+ * @open_msrs:	KVM_HPVM_MSR_*: those of them that don't exit
+ * @timer:	enum kvm_hpvm_timer_step
+ * @reasons:	KVM_HPVM_REASON_*
+ * @timer_reasons: KVM_HPVM_TIMER_REASON_*
+ * @left:	TMCCT when the guest was left (one-shot step)
+ * @left_at:	ktime then
+ * @start_count: write @left to TMICT at the next entry
+ * @host_adjust_is_0: IA32_TSC_ADJUST of the pCPU is 0
+ * @nmi_kicks:	the pCPU's count when it was bound
+ * @window_kicks: likewise
+ */
+struct kvm_hpvm_vcpu {
+	unsigned int pcpu;
+	bool direct;
+	bool hold;
+	bool in_lapic;
+	bool eoi_exits;
+	u8 open_msrs;
+	u8 timer;
+	u64 reasons;
+	u64 timer_reasons;
+	u32 left;
+	ktime_t left_at;
+	bool start_count;
+	bool host_adjust_is_0;
+	unsigned int nmi_kicks;
+	unsigned long window_kicks;
+};
+
+/* Which MSRs the guest may access without an exit. */
+enum {
+	KVM_HPVM_MSR_DEADLINE	= BIT(0),	/* IA32_TSC_DEADLINE, rw */
+	KVM_HPVM_MSR_COUNT	= BIT(1),	/* TMICT w, TMCCT r */
+	KVM_HPVM_MSR_EOI	= BIT(2),	/* EOI, w */
+	KVM_HPVM_MSR_ADJUST	= BIT(3),	/* IA32_TSC_ADJUST, r */
+};
+
+extern struct static_key_false kvm_hpvm_key;
+extern const struct kvm_hpvm_ops *kvm_hpvm_ops;
+
+/* hpvm.c */
+void kvm_hpvm_register(const struct kvm_hpvm_ops *ops);
+void kvm_hpvm_unregister(void);
+u64 kvm_hpvm_features(void);
+int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap);
+void __cold __kvm_hpvm_update(struct kvm_vcpu *vcpu);
+void __cold __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu);
+void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu);
+int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu);
+
+/* lapic.c */
+void kvm_hpvm_post_lvtt(struct kvm_lapic *apic);
+bool kvm_hpvm_isr_ok(struct kvm_lapic *apic);
+bool __cold __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit);
+void __cold __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
+
+/* timer.c */
+u8 kvm_hpvm_timer_step(struct kvm_vcpu *vcpu, u64 *reasons);
+void kvm_hpvm_timer_switch(struct kvm_vcpu *vcpu, u8 step);
+void kvm_hpvm_timer_enter(struct kvm_vcpu *vcpu);
+void kvm_hpvm_timer_leave(struct kvm_vcpu *vcpu);
+
+/* A register of the virtual LAPIC; @regs is struct kvm_lapic's. */
+static inline void hpvm_set_vreg(void *regs, u32 reg, u32 val)
+{
+	*(u32 *)(regs + reg) = val;
+}
+
+static __always_inline struct kvm_hpvm_vcpu *kvm_hpvm(struct kvm_vcpu *vcpu)
+{
+	return static_branch_unlikely(&kvm_hpvm_key) ? vcpu->arch.hpvm : NULL;
+}
+
+/* May the VM's vCPUs become direct?  Constant from the first vCPU on. */
+static inline bool kvm_hpvm_vm(struct kvm *kvm)
+{
+	return kvm->arch.hpvm_features;
+}
+
+/* Is the vCPU in direct mode?  Read by its own thread. */
+static __always_inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = kvm_hpvm(vcpu);
+
+	return h && h->direct;
+}
+
+/* Does the hardware, not an hrtimer, keep the guest's LAPIC timer? */
+static __always_inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = kvm_hpvm(vcpu);
+
+	return h && h->timer != KVM_HPVM_TIMER_EMULATED;
+}
+
+/* Decide on ordinary or direct; before events are injected. */
+static __always_inline void kvm_hpvm_update(struct kvm_vcpu *vcpu)
+{
+	if (kvm_hpvm(vcpu))
+		__kvm_hpvm_update(vcpu);
+}
+
+/* Make KVM's ordinary state hold everything; vCPU loaded, IRQs on. */
+static __always_inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
+{
+	if (kvm_hpvm(vcpu))
+		__kvm_hpvm_quiesce(vcpu);
+}
+
+/* IRQs off.  True: the guest must not be entered; events have to be looked at. */
+static __always_inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu,
+						  bool immediate_exit)
+{
+	return kvm_hpvm(vcpu) && __kvm_hpvm_enter_irqoff(vcpu, immediate_exit);
+}
+
+/* IRQs off, before anything that could turn them on. */
+static __always_inline void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
+{
+	if (kvm_hpvm(vcpu))
+		__kvm_hpvm_leave_irqoff(vcpu);
+}
+
+/* Is there work of the host that must leave the loop of fast re-entries? */
+bool __kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu);
+static __always_inline bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu)
+{
+	return kvm_hpvm(vcpu) && __kvm_hpvm_exit_pending(vcpu);
+}
+
+static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl)
+{
+	return ioctl == KVM_HPVM_BIND || ioctl == KVM_HPVM_SET_CTRL ||
+	       ioctl == KVM_HPVM_GET_STATE;
+}
+
+#else
+
+static inline u64 kvm_hpvm_features(void) { return 0; }
+static inline int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
+{
+	return -EINVAL;
+}
+static inline bool kvm_hpvm_vm(struct kvm *kvm) { return false; }
+static inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu) { return false; }
+static inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu) { return false; }
+static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}
+static inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu) {}
+static inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
+{
+	return false;
+}
+static inline void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu) {}
+static inline bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu) { return false; }
+static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl) { return false; }
+static inline int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
+				      void __user *argp)
+{
+	return -EINVAL;
+}
+static inline void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu) {}
+
+#endif /* CONFIG_KVM_HPVM */
+#endif /* __KVM_X86_HPVM_H */

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Tests of the decisions in logic.h. */
+#include <kunit/test.h>
+
+#include "logic.h"
+
+static void isr_of(u32 *isr, const u8 *vectors, unsigned int n)
+{
+	memset(isr, 0, HPVM_VECTOR_WORDS * sizeof(*isr));
+	while (n--)
+		isr[vectors[n] / 32] |= BIT(vectors[n] % 32);
+}
+
+static void vectors_below_16_are_not_accepted(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, hpvm_valid_vectors(0, ~0U), 0xffff0000U);
+	KUNIT_EXPECT_EQ(test, hpvm_valid_vectors(0, BIT(15)), 0U);
+	KUNIT_EXPECT_EQ(test, hpvm_valid_vectors(0, BIT(16)), (u32)BIT(16));
+	KUNIT_EXPECT_EQ(test, hpvm_valid_vectors(1, ~0U), ~0U);
+	KUNIT_EXPECT_EQ(test, hpvm_valid_vectors(7, 1U), 1U);
+}
+
+static void one_vector_of_each_class_is_recreatable(struct kunit *test)
+{
+	const u8 all[] = {
+		0x10, 0x2f, 0x31, 0x40, 0x5a, 0x6f, 0x70, 0x80,
+		0x9f, 0xa0, 0xbb, 0xcf, 0xd0, 0xec, 0xff,
+	};
+	u32 isr[HPVM_VECTOR_WORDS];
+
+	isr_of(isr, all, 0);
+	KUNIT_EXPECT_TRUE(test, hpvm_isr_recreatable(isr));
+	isr_of(isr, all, ARRAY_SIZE(all));
+	KUNIT_EXPECT_TRUE(test, hpvm_isr_recreatable(isr));
+}
+
+static void two_vectors_of_a_class_are_not(struct kunit *test)
+{
+	const u8 low[] = { 0x20, 0x2f };
+	const u8 high[] = { 0x41, 0xf0, 0xff };
+	const u8 invalid[] = { 0x0f };
+	u32 isr[HPVM_VECTOR_WORDS];
+
+	isr_of(isr, low, ARRAY_SIZE(low));
+	KUNIT_EXPECT_FALSE(test, hpvm_isr_recreatable(isr));
+	isr_of(isr, high, ARRAY_SIZE(high));
+	KUNIT_EXPECT_FALSE(test, hpvm_isr_recreatable(isr));
+	isr_of(isr, invalid, ARRAY_SIZE(invalid));
+	KUNIT_EXPECT_FALSE(test, hpvm_isr_recreatable(isr));
+}
+
+static void a_deadline_is_handed_over_exactly_once(struct kunit *test)
+{
+	/* Not armed, or cleared by the processor when it fired. */
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(0, 100, 110, false), HPVM_DEADLINE_NONE);
+	/* In the future. */
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(200, 100, 110, false), HPVM_DEADLINE_AHEAD);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(111, 100, 110, false), HPVM_DEADLINE_AHEAD);
+	/* Still armed when read, and passed before it was switched off. */
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(110, 100, 110, false), HPVM_DEADLINE_PASSED);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(105, 100, 110, false), HPVM_DEADLINE_PASSED);
+	/* Read as armed although the TSC was past it: not fired yet. */
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(99, 100, 110, false), HPVM_DEADLINE_PASSED);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(~0ULL, 100, 110, false), HPVM_DEADLINE_AHEAD);
+}
+
+static void a_sticky_deadline_in_the_past_has_fired(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(99, 100, 110, true), HPVM_DEADLINE_NONE);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(100, 100, 110, true), HPVM_DEADLINE_NONE);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(101, 100, 110, true), HPVM_DEADLINE_PASSED);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_state(111, 100, 110, true), HPVM_DEADLINE_AHEAD);
+}
+
+static void a_deadline_is_translated_to_the_hosts_tsc(struct kunit *test)
+{
+	/* No offset. */
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_to_host(500, 0, 100), 500ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_to_host(100, 0, 100), 1ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_to_host(1, 0, 100), 1ULL);
+	/* The guest is ahead: a small deadline has passed. */
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_to_host(1300, 1000, 100), 300ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_to_host(1, 1000, 100), 1ULL);
+	/* The guest is behind: a deadline of never stays one. */
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_to_host(50, -1000ULL, 1010), 1050ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_deadline_to_host(~0ULL, -1000ULL, 1010), ~0ULL);
+}
+
+static void a_one_shot_count_expires_once(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, hpvm_count_expired(5, 0, false, 0, 0));
+	KUNIT_EXPECT_FALSE(test, hpvm_count_expired(5, 1, false, 0, 0));
+	/* It had expired, or was never started. */
+	KUNIT_EXPECT_FALSE(test, hpvm_count_expired(0, 0, false, 1000, 10));
+}
+
+static void a_periodic_count_expires_when_it_wraps(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, hpvm_count_expired(5, 900, true, 10, 1000));
+	KUNIT_EXPECT_FALSE(test, hpvm_count_expired(900, 5, true, 895, 1000));
+	/* Round and back below where it was. */
+	KUNIT_EXPECT_TRUE(test, hpvm_count_expired(900, 5, true, 1895, 1000));
+	KUNIT_EXPECT_TRUE(test, hpvm_count_expired(900, 900, true, 1000, 1000));
+	/* Stopped. */
+	KUNIT_EXPECT_FALSE(test, hpvm_count_expired(0, 0, true, 5000, 0));
+}
+
+static void lvtt_goes_to_the_hardware_only_in_its_mode(struct kunit *test)
+{
+	const u32 deadline = APIC_LVT_TIMER_TSCDEADLINE | 0xec;
+	const u32 periodic = APIC_LVT_TIMER_PERIODIC | 0x40;
+	const u32 off = APIC_LVT_MASKED | LOCAL_TIMER_VECTOR;
+
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(deadline, KVM_HPVM_TIMER_DEADLINE), deadline);
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(deadline, KVM_HPVM_TIMER_FIRE), deadline);
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(periodic, KVM_HPVM_TIMER_ONESHOT), periodic);
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(0x40, KVM_HPVM_TIMER_ONESHOT), 0x40U);
+
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(deadline, KVM_HPVM_TIMER_ONESHOT), off);
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(periodic, KVM_HPVM_TIMER_DEADLINE), off);
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(deadline, KVM_HPVM_TIMER_EMULATED), off);
+	/* Mode 3 is reserved. */
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(deadline | APIC_LVT_TIMER_PERIODIC,
+					   KVM_HPVM_TIMER_DEADLINE), off);
+}
+
+static void lvtt_vectors_below_32_stay_out(struct kunit *test)
+{
+	unsigned int v;
+	u32 lvtt;
+
+	for (v = 0; v < NR_VECTORS; v++) {
+		lvtt = APIC_LVT_TIMER_TSCDEADLINE | v;
+		KUNIT_EXPECT_EQ(test, hpvm_lvtt_ok(lvtt, KVM_HPVM_TIMER_DEADLINE), v >= 32);
+		/* A masked entry can't raise its vector. */
+		KUNIT_EXPECT_TRUE(test, hpvm_lvtt_ok(lvtt | APIC_LVT_MASKED,
+						     KVM_HPVM_TIMER_DEADLINE));
+	}
+}
+
+static void lvtt_keeps_no_other_bits(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, hpvm_lvtt_hw(0xfff80000U | APIC_SEND_PENDING |
+					   APIC_DM_NMI | 0xec, KVM_HPVM_TIMER_ONESHOT),
+			0xecU);
+}
+
+static void eoi_exits_while_a_handled_vector_is_under_way(struct kunit *test)
+{
+	u32 irr[HPVM_VECTOR_WORDS] = {}, isr[HPVM_VECTOR_WORDS] = {};
+	u32 handled[HPVM_VECTOR_WORDS] = {};
+
+	irr[1] = BIT(3);
+	isr[7] = BIT(12);
+	KUNIT_EXPECT_FALSE(test, hpvm_need_eoi_exit(irr, isr, handled));
+	handled[1] = BIT(4);
+	KUNIT_EXPECT_FALSE(test, hpvm_need_eoi_exit(irr, isr, handled));
+	handled[1] |= BIT(3);
+	KUNIT_EXPECT_TRUE(test, hpvm_need_eoi_exit(irr, isr, handled));
+	irr[1] = 0;
+	KUNIT_EXPECT_FALSE(test, hpvm_need_eoi_exit(irr, isr, handled));
+	handled[7] = BIT(12);
+	KUNIT_EXPECT_TRUE(test, hpvm_need_eoi_exit(irr, isr, handled));
+}
+
+static struct kunit_case hpvm_test_cases[] = {
+	KUNIT_CASE(vectors_below_16_are_not_accepted),
+	KUNIT_CASE(one_vector_of_each_class_is_recreatable),
+	KUNIT_CASE(two_vectors_of_a_class_are_not),
+	KUNIT_CASE(a_deadline_is_handed_over_exactly_once),
+	KUNIT_CASE(a_sticky_deadline_in_the_past_has_fired),
+	KUNIT_CASE(a_deadline_is_translated_to_the_hosts_tsc),
+	KUNIT_CASE(a_one_shot_count_expires_once),
+	KUNIT_CASE(a_periodic_count_expires_when_it_wraps),
+	KUNIT_CASE(lvtt_goes_to_the_hardware_only_in_its_mode),
+	KUNIT_CASE(lvtt_vectors_below_32_stay_out),
+	KUNIT_CASE(lvtt_keeps_no_other_bits),
+	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
+	{}
+};
+
+static struct kunit_suite hpvm_test_suite = {
+	.name = "hpvm",
+	.test_cases = hpvm_test_cases,
+};
+kunit_test_suite(hpvm_test_suite);
+
+MODULE_DESCRIPTION("Tests of KVM's direct mode");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Moving the guest's local APIC state between the virtual LAPIC and the
+ * hardware's.
+ *
+ * While the guest runs, the hardware's registers are the guest's.  Whenever the
+ * host could run with IRQs on, they are empty, and the virtual LAPIC's IRR, ISR
+ * and TPR hold the guest's state, so that KVM's own code, KVM_GET_LAPIC and
+ * other vCPUs see the truth.  Interrupts that KVM raises meanwhile land in the
+ * virtual IRR as ever, and go to the hardware at the next entry.
+ *
+ * Fast re-entries (EXIT_FASTPATH_REENTER_GUEST) do not come here.
+ */
+#include <linux/kvm_host.h>
+
+#include <asm/hpvm.h>
+
+#include "../lapic.h"
+#include "../x86.h"
+#include "hpvm.h"
+#include "logic.h"
+
+/* As the host keeps it: vectors 16-31 would enter its exception handlers. */
+#define HOST_TPR	0x10
+/* Holds back a source that doesn't stop; the doorbell's class is 15. */
+#define STORM_TPR	0xe0
+#define DRAIN_LIMIT	1024
+
+static u32 *vreg(struct kvm_lapic *apic, u32 base, unsigned int word)
+{
+	return apic->regs + base + word * 0x10;
+}
+
+static void vregs_read(struct kvm_lapic *apic, u32 base, u32 *words)
+{
+	unsigned int i;
+
+	for (i = 0; i < HPVM_VECTOR_WORDS; i++)
+		words[i] = READ_ONCE(*vreg(apic, base, i));
+}
+
+/* Other CPUs set bits of the virtual IRR at any time. */
+static void virr_add(struct kvm_lapic *apic, const unsigned long *seen)
+{
+	unsigned int v;
+
+	for_each_set_bit(v, seen, NR_VECTORS)
+		set_bit(v % 32, (unsigned long *)vreg(apic, APIC_IRR, v / 32));
+	apic->irr_pending = true;
+}
+
+/* The LAPIC timer's interrupt, if the guest has it unmasked. */
+void kvm_hpvm_post_lvtt(struct kvm_lapic *apic)
+{
+	u32 lvtt = kvm_lapic_get_reg(apic, APIC_LVTT);
+
+	if (!(lvtt & APIC_LVT_MASKED))
+		kvm_lapic_set_irr(lvtt & APIC_VECTOR_MASK, apic);
+}
+
+bool kvm_hpvm_isr_ok(struct kvm_lapic *apic)
+{
+	u32 isr[HPVM_VECTOR_WORDS];
+
+	if (!apic->isr_count)
+		return true;
+	vregs_read(apic, APIC_ISR, isr);
+	return hpvm_isr_recreatable(isr);
+}
+
+/*
+ * Note the vectors in service and EOI each, so that they don't hold back what
+ * the host needs.  TPR is 0.
+ */
+static void save_isr(struct kvm_lapic *apic)
+{
+	unsigned int i, n = 0;
+	u32 word;
+
+	for (i = 0; i < HPVM_VECTOR_WORDS; i++) {
+		word = hpvm_x2apic_read(APIC_ISR + i * 0x10);
+		*vreg(apic, APIC_ISR, i) = word;
+		n += hweight32(word);
+	}
+	apic->isr_count = n;
+	apic->highest_isr_cache = -1;
+	while (n--)
+		hpvm_x2apic_write(APIC_EOI, 0);
+}
+
+/*
+ * Put the same vectors in service again, low to high, so that the guest's EOIs
+ * mean what they meant.  TPR is 0.
+ */
+static void restore_isr(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	DECLARE_BITMAP(seen, NR_VECTORS) = {};
+	unsigned int i, bit;
+	unsigned long word;
+
+	for (i = 0; i < HPVM_VECTOR_WORDS; i++) {
+		word = *vreg(apic, APIC_ISR, i);
+		*vreg(apic, APIC_ISR, i) = 0;
+		for_each_set_bit(bit, &word, 32) {
+			WARN_ON_ONCE(!hpvm_window_accept(i * 32 + bit, seen));
+			++vcpu->stat.hpvm_in_service;
+		}
+	}
+	apic->isr_count = 0;
+	apic->highest_isr_cache = -1;
+	if (!bitmap_empty(seen, NR_VECTORS))
+		virr_add(apic, seen);
+}
+
+/* What is pending, as words; the virtual IRR is empty afterwards. */
+static void take_irr(struct kvm_lapic *apic, u32 *irr)
+{
+	unsigned int i;
+
+	for (i = 0; i < HPVM_VECTOR_WORDS; i++) {
+		irr[i] = READ_ONCE(*vreg(apic, APIC_IRR, i));
+		if (irr[i])
+			irr[i] = hpvm_valid_vectors(i, xchg(vreg(apic, APIC_IRR, i), 0));
+	}
+}
+
+/* Give the hardware what is pending. */
+static void post_irr(struct kvm_vcpu *vcpu, const u32 *irr)
+{
+	unsigned int i, bit;
+	unsigned long word;
+
+	for (i = 0; i < HPVM_VECTOR_WORDS; i++) {
+		word = irr[i];
+		for_each_set_bit(bit, &word, 32) {
+			hpvm_x2apic_write(APIC_SELF_IPI, i * 32 + bit);
+			++vcpu->stat.hpvm_reposted;
+		}
+	}
+}
+
+/*
+ * Level-triggered interrupts of the virtual IOAPIC, and those with an ack
+ * notifier, need their EOI emulated: intercept it while one is under way.
+ */
+static void update_eoi_exits(struct kvm_vcpu *vcpu, const u32 *irr, const u32 *isr)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	u32 handled[HPVM_VECTOR_WORDS];
+	bool need;
+
+	bitmap_to_arr32(handled, vcpu->arch.ioapic_handled_vectors, NR_VECTORS);
+	need = hpvm_need_eoi_exit(irr, isr, handled);
+	if (need)
+		++vcpu->stat.hpvm_eoi_intercepts;
+	if (need == h->eoi_exits)
+		return;
+	h->eoi_exits = need;
+	kvm_hpvm_update_msrs(vcpu);
+}
+
+/* A spurious interrupt comes with the vector of the hardware's SVR. */
+static void set_spurious_vector(u32 vector)
+{
+	u32 spiv = hpvm_x2apic_read(APIC_SPIV);
+
+	if ((spiv & APIC_VECTOR_MASK) != vector)
+		hpvm_x2apic_write(APIC_SPIV, (spiv & ~APIC_VECTOR_MASK) | vector);
+}
+
+/*
+ * IRQs off, right before the loop of VM entries.  True: don't enter; nothing of
+ * the guest is in the hardware then.
+ */
+bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	u32 irr[HPVM_VECTOR_WORDS], isr[HPVM_VECTOR_WORDS];
+
+	if (!h->direct)
+		return false;
+
+	/* The thread was moved; kvm_hpvm_update() makes the vCPU ordinary. */
+	if (raw_smp_processor_id() != h->pcpu)
+		return true;
+
+	/* From here on NMIs don't ring the doorbell, and none is in the IRR. */
+	hpvm_force_exit_set(kvm_hpvm_ops->force_exit);
+	if (hpvm_work_pending()) {
+		hpvm_force_exit_clear();
+		kvm_hpvm_ops->exited(vcpu);
+		return true;
+	}
+
+	h->in_lapic = true;
+	/* As they are before they go to the hardware: EOI depends on them. */
+	vregs_read(apic, APIC_ISR, isr);
+	if (apic->isr_count) {
+		hpvm_x2apic_write(APIC_TASKPRI, 0);
+		restore_isr(vcpu);
+	}
+	hpvm_x2apic_write(APIC_TASKPRI, kvm_lapic_get_reg(apic, APIC_TASKPRI) & 0xff);
+	set_spurious_vector(kvm_lapic_get_reg(apic, APIC_SPIV) & APIC_VECTOR_MASK);
+	kvm_hpvm_timer_enter(vcpu);
+	/* Taken once: one that comes later has its kick come later, too. */
+	take_irr(apic, irr);
+	update_eoi_exits(vcpu, irr, isr);
+	post_irr(vcpu, irr);
+
+	/* Last: an NMI after this check forces an exit. */
+	if (hpvm_work_pending()) {
+		__kvm_hpvm_leave_irqoff(vcpu);
+		return true;
+	}
+	if (immediate_exit)
+		kvm_hpvm_ops->force_exit();
+	return false;
+}
+
+/*
+ * IRQs off, right after the loop of VM entries.  Empties the hardware's LAPIC:
+ * first the sources, then what is in service, then what is pending.
+ */
+void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	DECLARE_BITMAP(seen, NR_VECTORS) = {};
+	unsigned int n;
+	u32 tpr;
+
+	if (!h->in_lapic)
+		return;
+	h->in_lapic = false;
+
+	kvm_hpvm_timer_leave(vcpu);
+
+	/*
+	 * PPR is the higher class of TPR and ISR (SDM vol. 3A 11.8.3.1): with
+	 * TPR 0 it says whether anything is in service.
+	 */
+	tpr = hpvm_x2apic_read(APIC_TASKPRI);
+	hpvm_set_vreg(apic->regs, APIC_TASKPRI, tpr);
+	if (tpr)
+		hpvm_x2apic_write(APIC_TASKPRI, 0);
+	if (hpvm_x2apic_read(APIC_PROCPRI))
+		save_isr(apic);
+	/* Before the drain, which knows the host's spurious vector only. */
+	set_spurious_vector(SPURIOUS_APIC_VECTOR);
+
+	n = hpvm_window_drain(seen, DRAIN_LIMIT);
+	if (n) {
+		virr_add(apic, seen);
+		vcpu->stat.hpvm_recorded += n;
+	}
+	/*
+	 * Always a hint only.  True keeps KVM's paravirtual EOI out: in direct
+	 * mode the hardware's EOI is the only one.
+	 */
+	apic->irr_pending = true;
+	hpvm_x2apic_write(APIC_TASKPRI, n < DRAIN_LIMIT ? HOST_TPR : STORM_TPR);
+
+	kvm_hpvm_ops->exited(vcpu);
+	hpvm_force_exit_clear();
+}
+
+bool __kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.hpvm->direct && hpvm_work_pending();
+}

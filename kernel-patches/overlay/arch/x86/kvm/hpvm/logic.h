@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef __KVM_X86_HPVM_LOGIC_H
+#define __KVM_X86_HPVM_LOGIC_H
+
+/*
+ * The decisions of the direct mode, as functions of values: no hardware, no
+ * state.  hpvm_test.c checks them.
+ */
+
+#include <linux/bitops.h>
+#include <linux/kernel.h>
+#include <linux/types.h>
+
+#include <asm/apicdef.h>
+#include <asm/irq_vectors.h>
+
+#include <uapi/asm/kvm.h>
+
+#define HPVM_VECTOR_WORDS	8	/* of 32 bits: IRR, ISR, TMR */
+
+/* Vectors that a LAPIC accepts: 16 and up (SDM vol. 3A 11.5.2). */
+static inline u32 hpvm_valid_vectors(unsigned int word, u32 bits)
+{
+	return word ? bits : bits & GENMASK(31, 16);
+}
+
+/*
+ * Can these in-service vectors be re-created one by one, low to high?  A vector
+ * is accepted only above the class of those in service, so each class may have
+ * one (hardware never has two; a restored state may).
+ */
+static inline bool hpvm_isr_recreatable(const u32 isr[HPVM_VECTOR_WORDS])
+{
+	unsigned int i;
+
+	for (i = 0; i < HPVM_VECTOR_WORDS; i++) {
+		if (isr[i] != hpvm_valid_vectors(i, isr[i]) ||
+		    hweight16(isr[i]) > 1 || hweight16(isr[i] >> 16) > 1)
+			return false;
+	}
+	return true;
+}
+
+/* What became of the TSC deadline that was armed while the guest ran. */
+enum hpvm_deadline {
+	HPVM_DEADLINE_NONE,	/* not armed, or fired: in IRR, ISR or handled */
+	HPVM_DEADLINE_AHEAD,	/* still to come */
+	HPVM_DEADLINE_PASSED,	/* passed while it was switched off: pending */
+};
+
+/*
+ * @deadline:	IA32_TSC_DEADLINE as read
+ * @before:	TSC before it was read
+ * @after:	TSC after 0 was written to it
+ * @sticky:	the MSR isn't cleared when it fires: one that lies before @before
+ *		has fired.  (Processors clear it; a value that is read has not
+ *		fired yet.)
+ *
+ * PASSED may have fired between read and write, in which case its vector is in
+ * the IRR already.  To set the vector's bit once more changes nothing.
+ */
+static inline enum hpvm_deadline hpvm_deadline_state(u64 deadline, u64 before,
+						     u64 after, bool sticky)
+{
+	if (!deadline || (sticky && deadline <= before))
+		return HPVM_DEADLINE_NONE;
+	return deadline <= after ? HPVM_DEADLINE_PASSED : HPVM_DEADLINE_AHEAD;
+}
+
+/*
+ * The value for the hardware's IA32_TSC_DEADLINE, given the guest's; never 0,
+ * which would disarm it.  The guest's TSC is the host's plus @offset, mod 2^64.
+ */
+static inline u64 hpvm_deadline_to_host(u64 deadline, u64 offset, u64 host_now)
+{
+	u64 guest_now = host_now + offset;
+	u64 host;
+
+	if (deadline <= guest_now)
+		return 1;	/* in the past: fires at once */
+	host = host_now + (deadline - guest_now);
+	return host > host_now ? host : ~0ULL;
+}
+
+/*
+ * Did a masked count reach 0?  @from and @to are TMCCT before and after,
+ * @elapsed and @period (of TMICT) are in ns; @period is used in periodic mode.
+ */
+static inline bool hpvm_count_expired(u32 from, u32 to, bool periodic,
+				      u64 elapsed, u64 period)
+{
+	if (!periodic)
+		return from && !to;
+	return period && (to > from || elapsed >= period);
+}
+
+/* Is @lvtt an entry that may be given to the hardware with timer step @step? */
+static inline bool hpvm_lvtt_ok(u32 lvtt, u8 step)
+{
+	u32 mode = lvtt & (APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE);
+
+	/* Vectors below 32 could enter the host's exception handlers. */
+	if ((lvtt & APIC_VECTOR_MASK) < FIRST_EXTERNAL_VECTOR &&
+	    !(lvtt & APIC_LVT_MASKED))
+		return false;
+
+	switch (step) {
+	case KVM_HPVM_TIMER_DEADLINE:
+	case KVM_HPVM_TIMER_FIRE:
+		return mode == APIC_LVT_TIMER_TSCDEADLINE;
+	case KVM_HPVM_TIMER_ONESHOT:
+		return mode == 0 || mode == APIC_LVT_TIMER_PERIODIC;
+	default:
+		return false;
+	}
+}
+
+/* The LVTT for the hardware; only bits that have a meaning there. */
+static inline u32 hpvm_lvtt_hw(u32 lvtt, u8 step)
+{
+	if (!hpvm_lvtt_ok(lvtt, step))
+		return APIC_LVT_MASKED | LOCAL_TIMER_VECTOR;
+	return lvtt & (APIC_VECTOR_MASK | APIC_LVT_MASKED |
+		       APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE);
+}
+
+/* Does one of the vectors need its EOI seen (level, or with an ack notifier)? */
+static inline bool hpvm_need_eoi_exit(const u32 irr[HPVM_VECTOR_WORDS],
+				      const u32 isr[HPVM_VECTOR_WORDS],
+				      const u32 handled[HPVM_VECTOR_WORDS])
+{
+	unsigned int i;
+
+	for (i = 0; i < HPVM_VECTOR_WORDS; i++)
+		if ((irr[i] | isr[i]) & handled[i])
+			return true;
+	return false;
+}
+
+#endif /* __KVM_X86_HPVM_LOGIC_H */
