@@ -5,9 +5,12 @@
 #: timeout 900
 #: groups  check demo
 
+# None of the exits may be the timers'; some NMIs of the host may come.
+few() { check "$1: hardly any exits" [ "$(exits_total)" -le $((2 + ${TIMERS:-1000} / 2000)) ]; }
+
 # The accelerator pins the vCPU and switches HLT exits off. MWAIT: see demo-stock.
 set -- -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
 measure_timers poll "idle=poll" "$@"
-check "poll: at most 2 exits" [ "$(exits_total)" -le 2 ]
+few poll
 measure_timers default "" "$@"
-check "default: at most 2 exits" [ "$(exits_total)" -le 2 ]
+few default
