@@ -18,6 +18,7 @@
 #include <asm/apicdef.h>
 #include <asm/irq_vectors.h>
 #include <asm/msr.h>
+#include <asm/trapnr.h>
 
 #ifdef CONFIG_KVM_HPVM
 
@@ -79,6 +80,21 @@ static __always_inline u32 hpvm_x2apic_read(u32 reg)
 static __always_inline void hpvm_x2apic_write(u32 reg, u32 val)
 {
 	__wrmsr(APIC_BASE_MSR + (reg >> 4), val, 0);
+}
+
+/*
+ * The host's spurious vector on a dedicated CPU.  No interrupt can have it, so
+ * none is taken for a spurious one (which isn't EOI'd, SDM vol. 3A 11.9); the
+ * host's handler for it does nothing.
+ */
+#define HPVM_SPURIOUS_VECTOR	X86_TRAP_SPURIOUS
+
+static inline void hpvm_set_spurious_vector(u8 vector)
+{
+	u32 spiv = hpvm_x2apic_read(APIC_SPIV);
+
+	if ((spiv & APIC_VECTOR_MASK) != vector)
+		hpvm_x2apic_write(APIC_SPIV, (spiv & ~APIC_VECTOR_MASK) | vector);
 }
 
 /* cpu.c: taking and giving back.  Process context, may sleep. */

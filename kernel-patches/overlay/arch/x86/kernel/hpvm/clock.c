@@ -42,8 +42,7 @@ static void hpvm_clock_start(void *data)
 	struct hpvm_clock *clock = data;
 
 	/* Cleared first: a deadline stored after this is asked for again. */
-	atomic_set(&clock->asked, 0);
-	smp_mb__after_atomic();
+	atomic_xchg(&clock->asked, 0);
 	hrtimer_start(&clock->timer, READ_ONCE(clock->expires),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }

@@ -8,7 +8,8 @@
  * - host IPIs arrive as NMIs (ipi.c);
  * - its clock event device is ours (clock.c), the LAPIC timer is the guest's;
  * - device interrupts are elsewhere;
- * - the LVT entries that the host uses are masked, unless they are NMI or SMI.
+ * - the LVT entries that the host uses are masked, unless they are NMI or SMI;
+ * - the spurious vector is one that no interrupt can have.
  *
  * KVM leaves the local APIC empty (nothing pending, in service or armed)
  * whenever the host runs with IRQs on.
@@ -16,6 +17,7 @@
 #define pr_fmt(fmt) "hpvm: " fmt
 
 #include <linux/cpu.h>
+#include <linux/cpufeature.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/cpuset.h>
@@ -30,7 +32,6 @@
 #include <linux/sched/isolation.h>
 
 #include <asm/apic.h>
-#include <asm/cpufeature.h>
 #include <asm/hpvm.h>
 #include <asm/irq.h>
 
@@ -88,6 +89,7 @@ static void hpvm_cpu_enter(void *data)
 		if (!hpvm_lvt_stays(p->lvt[i]))
 			apic_write(hpvm_lvts[i], p->lvt[i] | APIC_LVT_MASKED);
 	}
+	hpvm_set_spurious_vector(HPVM_SPURIOUS_VECTOR);
 }
 
 static void hpvm_cpu_exit(void *data)
@@ -100,6 +102,7 @@ static void hpvm_cpu_exit(void *data)
 	for (i = 0; i < ARRAY_SIZE(hpvm_lvts); i++)
 		if (hpvm_has_lvt(hpvm_lvts[i]))
 			apic_write(hpvm_lvts[i], p->lvt[i]);
+	hpvm_set_spurious_vector(SPURIOUS_APIC_VECTOR);
 
 	WRITE_ONCE(p->dedicated, false);
 }

@@ -21,6 +21,7 @@
 #include <linux/cpumask.h>
 #include <linux/export.h>
 #include <linux/irq_work.h>
+#include <linux/processor.h>
 #include <linux/sched.h>
 
 #include <asm/apic.h>
@@ -28,7 +29,6 @@
 #include <asm/irq.h>
 #include <asm/msr.h>
 #include <asm/nmi.h>
-#include <asm/processor.h>
 #include <asm/reboot.h>
 
 DEFINE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);
@@ -48,11 +48,10 @@ static void hpvm_ring(struct hpvm_pcpu *p)
 /* NMI-safe.  Get pending work done: out of the guest, or by the doorbell. */
 static void hpvm_notice(struct hpvm_pcpu *p)
 {
-	bool (*force_exit)(void) = READ_ONCE(p->force_exit);
-
-	if (!force_exit)
+	/* Only this CPU changes it, with IRQs off and not in NMI context. */
+	if (!p->force_exit)
 		hpvm_ring(p);
-	else if (force_exit())
+	else if (p->force_exit())
 		p->nmi_window++;
 }
 

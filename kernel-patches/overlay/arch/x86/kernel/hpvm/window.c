@@ -67,10 +67,6 @@ __visible noinstr unsigned long hpvm_window_vector(struct pt_regs *regs)
 		return 0;
 	}
 
-	/* The spurious vector sets no ISR bit and must not be EOI'd (SDM 11.9). */
-	if (!(hpvm_x2apic_read(APIC_ISR + (vector / 32) * 0x10) & BIT(vector % 32)))
-		return 0;
-
 	w->seen[vector / BITS_PER_LONG] |= BIT(vector % BITS_PER_LONG);
 	hpvm_x2apic_write(APIC_EOI, 0);
 	return 0;

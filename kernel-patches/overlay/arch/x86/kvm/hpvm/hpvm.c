@@ -312,8 +312,6 @@ static int hpvm_bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 	}
 
 	h->pcpu = bind->pcpu;
-	h->nmi_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_claimed, h->pcpu));
-	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));
 	h->reasons = KVM_HPVM_REASON_NEVER_RAN;
 	h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
 	if (boot_cpu_has(X86_FEATURE_TSC_ADJUST))
@@ -321,6 +319,9 @@ static int hpvm_bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 			!rdmsrl_safe_on_cpu(h->pcpu, MSR_IA32_TSC_ADJUST, &adjust) &&
 			!adjust;
 	static_branch_inc(&kvm_hpvm_key);
+	/* After the last call that may have sent the CPU an IPI. */
+	h->nmi_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_claimed, h->pcpu));
+	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));
 	vcpu->arch.hpvm = h;
 	return 0;
 }

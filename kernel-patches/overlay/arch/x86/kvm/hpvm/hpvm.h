@@ -184,27 +184,33 @@ static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl)
 #else
 
 static inline u64 kvm_hpvm_features(void) { return 0; }
+
 static inline int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 {
 	return -EINVAL;
 }
+
 static inline bool kvm_hpvm_vm(struct kvm *kvm) { return false; }
 static inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}
+
 static inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
 {
 	return false;
 }
+
 static inline void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl) { return false; }
+
 static inline int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 				      void __user *argp)
 {
 	return -EINVAL;
 }
+
 static inline void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu) {}
 
 #endif /* CONFIG_KVM_HPVM */

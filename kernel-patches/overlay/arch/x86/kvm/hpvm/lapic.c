@@ -160,15 +160,6 @@ static void update_eoi_exits(struct kvm_vcpu *vcpu, const u32 *irr, const u32 *i
 	kvm_hpvm_update_msrs(vcpu);
 }
 
-/* A spurious interrupt comes with the vector of the hardware's SVR. */
-static void set_spurious_vector(u32 vector)
-{
-	u32 spiv = hpvm_x2apic_read(APIC_SPIV);
-
-	if ((spiv & APIC_VECTOR_MASK) != vector)
-		hpvm_x2apic_write(APIC_SPIV, (spiv & ~APIC_VECTOR_MASK) | vector);
-}
-
 /*
  * IRQs off, right before the loop of VM entries.  True: don't enter; nothing of
  * the guest is in the hardware then.
@@ -202,7 +193,7 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
 		restore_isr(vcpu);
 	}
 	hpvm_x2apic_write(APIC_TASKPRI, kvm_lapic_get_reg(apic, APIC_TASKPRI) & 0xff);
-	set_spurious_vector(kvm_lapic_get_reg(apic, APIC_SPIV) & APIC_VECTOR_MASK);
+	hpvm_set_spurious_vector(kvm_lapic_get_reg(apic, APIC_SPIV) & APIC_VECTOR_MASK);
 	kvm_hpvm_timer_enter(vcpu);
 	/* Taken once: one that comes later has its kick come later, too. */
 	take_irr(apic, irr);
@@ -245,10 +236,10 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 	hpvm_set_vreg(apic->regs, APIC_TASKPRI, tpr);
 	if (tpr)
 		hpvm_x2apic_write(APIC_TASKPRI, 0);
+	/* Before any EOI: the guest's may be a vector that is in service, too. */
+	hpvm_set_spurious_vector(HPVM_SPURIOUS_VECTOR);
 	if (hpvm_x2apic_read(APIC_PROCPRI))
 		save_isr(apic);
-	/* Before the drain, which knows the host's spurious vector only. */
-	set_spurious_vector(SPURIOUS_APIC_VECTOR);
 
 	n = hpvm_window_drain(seen, DRAIN_LIMIT);
 	if (n) {

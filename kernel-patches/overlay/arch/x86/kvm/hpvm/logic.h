@@ -9,12 +9,12 @@
 
 #include <linux/bitops.h>
 #include <linux/kernel.h>
+#include <linux/kvm.h>
 #include <linux/types.h>
 
 #include <asm/apicdef.h>
 #include <asm/irq_vectors.h>
-
-#include <uapi/asm/kvm.h>
+#include <asm/kvm_hpvm.h>
 
 #define HPVM_VECTOR_WORDS	8	/* of 32 bits: IRR, ISR, TMR */
 

@@ -68,7 +68,7 @@ static void vmx_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 				       CPU_BASED_INTR_WINDOW_EXITING);
 		if (cpu_has_secondary_exec_ctrls())
 			secondary_exec_controls_clearbit(vmx,
-				SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
+							 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
 	} else {
 		vmx->loaded_vmcs->hv_timer_soft_disabled = false;
 		if (cpu_has_vmx_tpr_shadow())

@@ -33,6 +33,7 @@ static inline u32 vmx_hpvm_pin_controls(struct kvm_vcpu *vcpu, u32 pin)
 static inline void vmx_hpvm_init(bool usable) {}
 static inline void vmx_hpvm_exit(void) {}
 static inline bool vmx_hpvm_msr_bitmap(struct kvm_vcpu *vcpu) { return false; }
+
 static inline u32 vmx_hpvm_pin_controls(struct kvm_vcpu *vcpu, u32 pin)
 {
 	return pin;
