@@ -4,6 +4,9 @@
  *   hpvm.timers=N       sleep N times until the next multiple of the period
  *   hpvm.period_us=N    the period, in microseconds (1000)
  *   hpvm.settle_ms=N    be idle so long before the interval begins (500)
+ *   hpvm.messages=N     pass N messages around a ring of threads, one on each CPU,
+ *                       each of which changes the page tables now and then
+ *   hpvm.cpu_cycles=N   before that, take each CPU but the first off and on N times
  *   hpvm.serial=N       write N lines to the PCI serial port, whose interrupt is
  *                       a level-triggered one
  *
@@ -11,12 +14,16 @@
  * "hpvm: NAME=VALUE" on the console; then the guest reboots, which ends QEMU when
  * it runs with -no-reboot.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -182,10 +189,114 @@ static void serial(long lines)
 	printf("hpvm: serial_lines=%ld\n", lines);
 }
 
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		fail(path);
+	close(fd);
+}
+
+static void cycle_cpus(long cycles)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu, i;
+	char path[64];
+
+	mkdir("/sys", 0555);
+	if (mount("sys", "/sys", "sysfs", 0, NULL))
+		fail("mount /sys");
+	for (i = 0; i < cycles; i++) {
+		for (cpu = 1; cpu < cpus; cpu++) {
+			snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/online", cpu);
+			write_file(path, "0");
+			write_file(path, "1");
+		}
+	}
+	printf("hpvm: cpu_cycles=%ld\n", cycles);
+}
+
+#define MAX_CPUS	64
+#define SHOOTDOWN_EVERY	32	/* messages */
+
+struct worker {
+	int cpu, in, out;
+	long messages;
+	char *page;
+};
+
+/*
+ * Passes on what comes. A message for a sleeping thread is an interrupt from one CPU
+ * to another; a page that loses its right to be written is one to all of them.
+ */
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	cpu_set_t set;
+	char byte;
+	long i;
+
+	CPU_ZERO(&set);
+	CPU_SET(w->cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		fail("sched_setaffinity");
+	for (i = 0; i < w->messages; i++) {
+		if (read(w->in, &byte, 1) != 1)
+			fail("read from the ring");
+		if (i % SHOOTDOWN_EVERY == 0) {
+			*w->page = 0;
+			if (mprotect(w->page, 4096, PROT_READ) ||
+			    mprotect(w->page, 4096, PROT_READ | PROT_WRITE))
+				fail("mprotect");
+		}
+		if (write(w->out, &byte, 1) != 1)
+			fail("write to the ring");
+	}
+	return NULL;
+}
+
+/* Half as many messages under way as there are CPUs, so that some of them idle. */
+static void messages(long count)
+{
+	static struct worker workers[MAX_CPUS];
+	static pthread_t threads[MAX_CPUS];
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), i;
+	int ends[2];
+
+	if (cpus > MAX_CPUS)
+		cpus = MAX_CPUS;
+	for (i = 0; i < cpus; i++) {
+		if (pipe(ends))
+			fail("pipe");
+		workers[i].cpu = i;
+		workers[i].in = ends[0];
+		workers[(i + cpus - 1) % cpus].out = ends[1];
+		workers[i].messages = count / cpus;
+		workers[i].page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (workers[i].page == MAP_FAILED)
+			fail("mmap");
+	}
+	for (i = 0; i < cpus; i++) {
+		if (pthread_create(&threads[i], NULL, work, &workers[i]))
+			fail("pthread_create");
+	}
+	for (i = 0; i < cpus; i += 2) {
+		if (write(workers[i].out, "", 1) != 1)
+			fail("write to the ring");
+	}
+	for (i = 0; i < cpus; i++)
+		pthread_join(threads[i], NULL);
+	mark(MARK_END);
+	printf("hpvm: cpus=%ld\nhpvm: messages=%ld\n", cpus, count / cpus * cpus);
+	printf("hpvm: res=%ld\nhpvm: cal=%ld\nhpvm: tlb=%ld\n", interrupts("RES"),
+	       interrupts("CAL"), interrupts("TLB"));
+}
+
 int main(void)
 {
 	struct timespec settle = { 0 }, now;
-	long count, lines, loc;
+	long count, lines, passed, loc;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mkdir("/proc", 0555);
@@ -200,15 +311,20 @@ int main(void)
 
 	count = parameter("hpvm.timers", 0);
 	lines = parameter("hpvm.serial", 0);
+	passed = parameter("hpvm.messages", 0);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	printf("hpvm: ready_after_ms=%ld\n", now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	later(&settle, parameter("hpvm.settle_ms", 500) * 1000000);
 	nanosleep(&settle, NULL);
+	if (parameter("hpvm.cpu_cycles", 0))
+		cycle_cpus(parameter("hpvm.cpu_cycles", 0));
 
 	loc = interrupts("LOC");
 	mark(MARK_BEGIN);
 	if (lines)
 		serial(lines);
+	else if (passed)
+		messages(passed);
 	else
 		timers(count, parameter("hpvm.period_us", 1000) * 1000);
 	printf("hpvm: loc=%ld\n", interrupts("LOC") - loc);

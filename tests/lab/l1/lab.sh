@@ -128,11 +128,13 @@ vcpu_threads() { grep -l '^CPU [0-9]*/KVM' /proc/"$GUEST_PID"/task/*/comm 2>/dev
 
 has_vcpu() { [ -n "$(vcpu_threads)" ]; }
 
-# pin_vcpus CPU: what an administrator does for stock KVM.
+# pin_vcpus CPU: what an administrator does for stock KVM, one CPU after the other.
 pin_vcpus() {
     wait_for 10 has_vcpu || return 1
+    cpu=$1
     for thread in $(vcpu_threads); do
-        taskset -p -c "$1" "$thread" >/dev/null || return 1
+        taskset -p -c "$cpu" "$thread" >/dev/null || return 1
+        cpu=$((cpu + 1))
     done
 }
 
@@ -156,6 +158,7 @@ linux_guest() {
 
 MARK_PORT=0xf4
 IO_INSTRUCTION=30
+ICR_MSR=0x830
 
 count_start() {
     for mark in 1 2; do
@@ -164,8 +167,11 @@ count_start() {
         mkdir $instance
         events=$instance/events/kvm
         echo 'hist:keys=exit_reason:size=256:pause' >$events/kvm_exit/trigger
-        echo "enable_hist:kvm:kvm_exit if port==$MARK_PORT && val==$mark" \
-            >$events/kvm_pio/trigger
+        echo "hist:keys=ecx:pause if write==1 && ecx==$ICR_MSR" >$events/kvm_msr/trigger
+        for event in kvm_exit kvm_msr; do
+            echo "enable_hist:kvm:$event if port==$MARK_PORT && val==$mark" \
+                >>$events/kvm_pio/trigger
+        done
         echo "port==$MARK_PORT" >$events/kvm_pio/filter
         echo 1 >$events/kvm_pio/enable
     done
@@ -175,6 +181,13 @@ count_start() {
 counted() {
     sed -n 's/^{ exit_reason: *\([0-9]*\) *} hitcount: *\([0-9]*\).*/\1 \2/p' \
         /sys/kernel/tracing/instances/mark"$1"/events/kvm/kvm_exit/hist
+}
+
+# IPIs sent through KVM after mark MARK. Those of direct mode's fast path, which has
+# no tracepoint, are the "ipis" of query-hpvm, and no exit that the tracer sees.
+counted_icr() {
+    sed -n 's/^{ ecx: .*} hitcount: *\([0-9]*\).*/\1/p' \
+        /sys/kernel/tracing/instances/mark"$1"/events/kvm/kvm_msr/hist
 }
 
 # count_report NAME: "data NAME.exits.REASON COUNT" lines for the interval, its
@@ -202,6 +215,9 @@ count_report() {
     while read -r reason n; do
         data "$1.exits.$reason $n"
     done </run/counts
+    icr_1=$(counted_icr 1) icr_2=$(counted_icr 2)
+    ICR_WRITES=$((${icr_1:-0} - ${icr_2:-0}))
+    data "$1.icr_writes $ICR_WRITES"
     awk '/kvm_pio/ { for (i = 1; i < NF; i++) if ($i ~ /^[0-9]+\.[0-9]+:$/) t[++n] = $i }
         END { printf "%.6f\n", t[2] - t[1] }' $trace >/run/seconds
     data "$1.seconds $(cat /run/seconds)"
@@ -235,6 +251,34 @@ measure_timers() {
     is "$name: every timer fired" "$(figure timers_fired)" "${TIMERS:-1000}"
     check "$name: exits were counted" count_report "$name"
 }
+
+# measure_messages NAME VCPUS QEMU-ARGUMENT...: the Linux guest passes $MESSAGES
+# messages around its vCPUs. It stays until it has been asked for its IPIs.
+measure_messages() {
+    name=$1
+    vcpus=$2
+    shift 2
+    count_start
+    linux_guest "hpvm.messages=${MESSAGES:-2000} idle=poll" -smp "$vcpus" -no-shutdown "$@"
+    if [ -n "$PIN_CPU" ]; then
+        check "$name: the vCPUs are pinned, CPU $PIN_CPU and up" pin_vcpus "$PIN_CPU"
+    fi
+    await_guest 120 hpvm:.ready && stage "$name: the guest is up"
+    await_guest 120 hpvm:.nmi=
+    is "$name: all vCPUs are up" "$(figure cpus)" "$vcpus"
+    is "$name: every message arrived" "$(figure messages)" "${MESSAGES:-2000}"
+    hmp info hpvm
+    IPIS=$(qmp query-hpvm | grep -o '"ipis": [0-9]*' | awk '{ n += $2 } END { print n + 0 }')
+    data "$name.ipis $IPIS"
+    qmp quit
+    wait_guest 10
+    is "$name: QEMU ended well" $? 0
+    check "$name: exits were counted" count_report "$name"
+    note "$name: $(exits_total) exits, $ICR_WRITES of them IPIs sent"
+}
+
+# exits_besides_ipis: of the last count_report.
+exits_besides_ipis() { echo $(($(exits_total) - ICR_WRITES)); }
 
 # measure_exits: what CPUID and WRMSR exits cost in an ordinary VM, by
 # tests/guest/exits.c.

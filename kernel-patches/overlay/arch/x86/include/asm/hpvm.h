@@ -54,6 +54,8 @@ struct hpvm_clock {
  * @nmi_claimed: NMIs taken for ours; never more than @nmi_sent
  * @nmi_window:	NMIs between the last check and the VM entry
  * @holder:	who the CPU is dedicated to
+ * @stray:	takes an interrupt of the guest that arrives in the host
+ * @guest:	for @stray
  * @lvt:	host's values of the LVT entries masked while dedicated
  */
 struct hpvm_pcpu {
@@ -66,6 +68,8 @@ struct hpvm_pcpu {
 	unsigned long		nmi_window;
 	struct hpvm_clock	clock;
 	struct pid		*holder;
+	void			(*stray)(void *guest, u8 vector);
+	void			*guest;
 	u32			lvt[6];
 };
 
@@ -145,6 +149,9 @@ void hpvm_clock_event(struct hpvm_clock *clock);
 int hpvm_window_init(void);
 unsigned int hpvm_window_drain(unsigned long *seen, unsigned int limit);
 bool hpvm_window_accept(u8 vector, unsigned long *seen);
+
+/* stray.c: interrupts of the guest that arrive in the host. */
+void hpvm_stray_to(unsigned int cpu, void (*stray)(void *guest, u8 vector), void *guest);
 
 /* apic_timer.c */
 u32 hpvm_apic_bus_khz(void);

@@ -33,6 +33,7 @@
 
 #include <asm/apic.h>
 #include <asm/hpvm.h>
+#include <asm/hpvm_stray.h>
 #include <asm/irq.h>
 
 #include "cpu.h"
@@ -185,6 +186,7 @@ static void hpvm_ipi_put(void)
 	if (!cpumask_empty(&hpvm_cpus))
 		return;
 	hpvm_ipi_disable();
+	static_branch_disable(&hpvm_stray_key);
 	/* Until here a doorbell may have been on its way. */
 	synchronize_rcu();
 	x86_platform_ipi_callback = NULL;
@@ -219,6 +221,7 @@ int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
 	if (cpumask_empty(&hpvm_cpus)) {
 		x86_platform_ipi_callback = hpvm_doorbell;
 		hpvm_ipi_enable();
+		static_branch_enable(&hpvm_stray_key);
 	}
 
 	cpus_read_lock();

@@ -79,9 +79,11 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		return -EINVAL;
 
 	mutex_lock(&kvm->lock);
-	if (kvm->created_vcpus) {
+	if (kvm->created_vcpus)
 		r = -EBUSY;
-	} else {
+	else if (!kvm->arch.hpvm)
+		r = kvm_hpvm_vm_create(kvm);
+	if (!r) {
 		kvm->arch.hpvm_features = features;
 		/*
 		 * A count that the guest calibrates in ordinary mode must have
@@ -261,6 +263,7 @@ static void hpvm_free(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
+	kvm_hpvm_ipi_unbind(vcpu);
 	vcpu->arch.hpvm = NULL;
 	hpvm_cpu_give(h->pcpu);
 	kfree(h);
@@ -323,6 +326,7 @@ static int hpvm_bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 	h->nmi_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_claimed, h->pcpu));
 	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));
 	vcpu->arch.hpvm = h;
+	kvm_hpvm_ipi_bind(vcpu);
 	return 0;
 }
 
@@ -350,6 +354,7 @@ static void hpvm_get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
 	state->reposted = vcpu->stat.hpvm_reposted;
 	state->in_service = vcpu->stat.hpvm_in_service;
 	state->eoi_intercepts = vcpu->stat.hpvm_eoi_intercepts;
+	state->ipis = vcpu->stat.hpvm_ipis;
 }
 
 /* vcpu->mutex held, vCPU loaded. */

@@ -36,6 +36,22 @@ struct kvm_hpvm_ops {
 	bool (*nested)(struct kvm_vcpu *vcpu);
 };
 
+/* A cluster of x2APIC's logical IDs, and how many APIC IDs the table has. */
+#define HPVM_CLUSTER_IDS	16
+#define HPVM_APIC_IDS		255	/* KVM takes 255 for a broadcast, too */
+
+/**
+ * struct kvm_hpvm_vm - whom an IPI may go to straight
+ * @in_guest:	by APIC ID: the vCPU's state is in its pCPU's local APIC
+ * @all:	@in_guest if it's everyone; 0: there are APIC IDs beyond a cluster's
+ * @phys:	by APIC ID: the pCPU's x2APIC ID
+ */
+struct kvm_hpvm_vm {
+	DECLARE_BITMAP(in_guest, HPVM_APIC_IDS + 1);
+	u32 all;
+	u32 phys[HPVM_APIC_IDS + 1];
+};
+
 /**
  * struct kvm_hpvm_vcpu - a bound vCPU; protected by vcpu->mutex
  * @pcpu:	the CPU it owns
@@ -54,6 +70,10 @@ struct kvm_hpvm_ops {
  * @host_adjust_is_0: IA32_TSC_ADJUST of the pCPU is 0
  * @nmi_kicks:	the pCPU's count when it was bound
  * @window_kicks: likewise
+ * @vm:		of this vCPU's VM
+ * @lapic_regs:	the virtual LAPIC's
+ * @not_self:	mask without this vCPU in the first cluster; 0: not of that
+ * @reachable:	the table has its APIC ID
  */
 struct kvm_hpvm_vcpu {
 	unsigned int pcpu;
@@ -71,6 +91,10 @@ struct kvm_hpvm_vcpu {
 	bool host_adjust_is_0;
 	unsigned int nmi_kicks;
 	unsigned long window_kicks;
+	struct kvm_hpvm_vm *vm;
+	void *lapic_regs;
+	u32 not_self;
+	bool reachable;
 };
 
 /* Which MSRs the guest may access without an exit. */
@@ -80,6 +104,40 @@ enum {
 	KVM_HPVM_MSR_EOI	= BIT(2),	/* EOI, w */
 	KVM_HPVM_MSR_ADJUST	= BIT(3),	/* IA32_TSC_ADJUST, r */
 };
+
+#ifdef COMPILE_OFFSETS
+/* What vmx/hpvm_ipi.S has to know, from headers that assembly can't include. */
+static __always_inline void kvm_hpvm_asm_offsets(void)
+{
+	BLANK();
+	DEFINE(VM_EXIT_REASON, VM_EXIT_REASON);
+	DEFINE(VM_EXIT_INSTRUCTION_LEN, VM_EXIT_INSTRUCTION_LEN);
+	DEFINE(GUEST_RIP, GUEST_RIP);
+	DEFINE(GUEST_RFLAGS, GUEST_RFLAGS);
+	DEFINE(GUEST_CS_AR_BYTES, GUEST_CS_AR_BYTES);
+	DEFINE(VMX_AR_L_MASK, VMX_AR_L_MASK);
+	DEFINE(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTERRUPTIBILITY_INFO);
+	DEFINE(GUEST_INTR_STATE_STI, GUEST_INTR_STATE_STI);
+	DEFINE(GUEST_INTR_STATE_MOV_SS, GUEST_INTR_STATE_MOV_SS);
+	DEFINE(X2APIC_ICR_MSR, X2APIC_MSR(APIC_ICR));
+	DEFINE(APIC_ICR, APIC_ICR);
+	DEFINE(APIC_VECTOR_MASK, APIC_VECTOR_MASK);
+	DEFINE(APIC_INT_ASSERT, APIC_INT_ASSERT);
+	DEFINE(APIC_DEST_LOGICAL, APIC_DEST_LOGICAL);
+	DEFINE(APIC_DEST_ALLBUT, APIC_DEST_ALLBUT);
+	/* From vcpu->arch.regs, which is what the stack has. */
+	DEFINE(KVM_regs_to_hpvm, (long)offsetof(struct kvm_vcpu, arch.hpvm) -
+				 (long)offsetof(struct kvm_vcpu, arch.regs));
+	DEFINE(KVM_regs_to_ipis, (long)offsetof(struct kvm_vcpu, stat.hpvm_ipis) -
+				 (long)offsetof(struct kvm_vcpu, arch.regs));
+	OFFSET(HPVM_vm, kvm_hpvm_vcpu, vm);
+	OFFSET(HPVM_lapic_regs, kvm_hpvm_vcpu, lapic_regs);
+	OFFSET(HPVM_not_self, kvm_hpvm_vcpu, not_self);
+	OFFSET(HPVM_VM_in_guest, kvm_hpvm_vm, in_guest);
+	OFFSET(HPVM_VM_all, kvm_hpvm_vm, all);
+	OFFSET(HPVM_VM_phys, kvm_hpvm_vm, phys);
+}
+#endif
 
 extern struct static_key_false kvm_hpvm_key;
 extern const struct kvm_hpvm_ops *kvm_hpvm_ops;
@@ -100,6 +158,16 @@ void kvm_hpvm_post_lvtt(struct kvm_lapic *apic);
 bool kvm_hpvm_isr_ok(struct kvm_lapic *apic);
 bool __cold __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit);
 void __cold __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
+
+/* ipi.c */
+int kvm_hpvm_vm_create(struct kvm *kvm);
+void kvm_hpvm_vm_destroy(struct kvm *kvm);
+void kvm_hpvm_count_vcpus(struct kvm *kvm);
+void kvm_hpvm_ipi_bind(struct kvm_vcpu *vcpu);
+void kvm_hpvm_ipi_unbind(struct kvm_vcpu *vcpu);
+void kvm_hpvm_ipi_enter(struct kvm_vcpu *vcpu);
+void kvm_hpvm_ipi_leave(struct kvm_vcpu *vcpu);
+bool __cold __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector);
 
 /* timer.c */
 u8 kvm_hpvm_timer_step(struct kvm_vcpu *vcpu, u64 *reasons);
@@ -175,6 +243,12 @@ static __always_inline bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu)
 	return kvm_hpvm(vcpu) && __kvm_hpvm_exit_pending(vcpu);
 }
 
+/* Send an edge-triggered interrupt straight into the guest; true: it was sent. */
+static __always_inline bool kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector)
+{
+	return static_branch_unlikely(&kvm_hpvm_key) && __kvm_hpvm_deliver(vcpu, vector);
+}
+
 static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl)
 {
 	return ioctl == KVM_HPVM_BIND || ioctl == KVM_HPVM_SET_CTRL ||
@@ -203,6 +277,7 @@ static inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_e
 
 static inline void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu) { return false; }
+static inline bool kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector) { return false; }
 static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl) { return false; }
 
 static inline int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
@@ -212,6 +287,9 @@ static inline int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 }
 
 static inline void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu) {}
+static inline void kvm_hpvm_vm_destroy(struct kvm *kvm) {}
+static inline void kvm_hpvm_asm_offsets(void) {}
+static inline void kvm_hpvm_count_vcpus(struct kvm *kvm) {}
 
 #endif /* CONFIG_KVM_HPVM */
 #endif /* __KVM_X86_HPVM_H */

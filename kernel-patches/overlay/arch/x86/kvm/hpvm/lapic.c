@@ -199,6 +199,7 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
 	take_irr(apic, irr);
 	update_eoi_exits(vcpu, irr, isr);
 	post_irr(vcpu, irr);
+	kvm_hpvm_ipi_enter(vcpu);
 
 	/* Last: an NMI after this check forces an exit. */
 	if (hpvm_work_pending()) {
@@ -226,6 +227,7 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 		return;
 	h->in_lapic = false;
 
+	kvm_hpvm_ipi_leave(vcpu);
 	kvm_hpvm_timer_leave(vcpu);
 
 	/*

@@ -18,6 +18,15 @@
 
 #define HPVM_VECTOR_WORDS	8	/* of 32 bits: IRR, ISR, TMR */
 
+/*
+ * May this vector be sent to a CPU whose guest may be left at any time?  Those below
+ * 32 would enter exception handlers, and the doorbell is the host's.
+ */
+static inline bool hpvm_sendable(u8 vector)
+{
+	return vector >= FIRST_EXTERNAL_VECTOR && vector != X86_PLATFORM_IPI_VECTOR;
+}
+
 /* Vectors that a LAPIC accepts: 16 and up (SDM vol. 3A 11.5.2). */
 static inline u32 hpvm_valid_vectors(unsigned int word, u32 bits)
 {

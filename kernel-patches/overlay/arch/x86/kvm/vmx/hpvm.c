@@ -42,6 +42,17 @@ static void vmx_hpvm_park_timer(struct vcpu_vmx *vmx)
 }
 
 /*
+ * May VM exits go to the fast path for the ICR, which enters the guest again with
+ * the guest's SPEC_CTRL, and without a look at L1D?
+ */
+static bool vmx_hpvm_fast_icr(void)
+{
+	return !cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS) &&
+	       !(boot_cpu_has_bug(X86_BUG_L1TF) &&
+		 l1tf_vmx_mitigation == VMENTER_L1D_FLUSH_ALWAYS);
+}
+
+/*
  * Primary and secondary controls that are off in direct mode:
  *
  * - use TPR shadow, and with it (SDM vol. 3C 27.2.1.1) virtualize x2APIC mode,
@@ -59,6 +70,9 @@ static void vmx_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 
 	/* Pin-based controls, APICv's controls, MSR bitmap. */
 	vmx_refresh_apicv_exec_ctrl(vcpu);
+
+	vmcs_writel(HOST_RIP, (unsigned long)(direct && vmx_hpvm_fast_icr() ?
+					      vmx_hpvm_vmexit : vmx_vmexit));
 
 	if (direct) {
 		vmx_hpvm_park_timer(vmx);

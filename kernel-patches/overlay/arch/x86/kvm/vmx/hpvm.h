@@ -9,6 +9,9 @@
 
 void vmx_hpvm_init(bool usable);
 void vmx_hpvm_exit(void);
+/* Places to jump to, not functions: hpvm_ipi.S, vmenter.S. */
+void vmx_hpvm_vmexit(void);
+void vmx_vmexit(void);
 bool vmx_hpvm_msr_bitmap(struct kvm_vcpu *vcpu);
 
 /*

@@ -66,17 +66,17 @@ void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
                        HpvmTimerStep_str(vcpu->timer), timer_reasons);
     }
 
-    monitor_printf(mon, "\n%4s %8s %8s %10s %10s %10s %10s %8s %10s\n", "vCPU",
-                   "entries", "leaves", "recorded", "reposted", "in-service",
-                   "NMI-kicks", "window", "EOI-exits");
+    monitor_printf(mon, "\n%4s %8s %8s %10s %10s %10s %10s %8s %10s %10s\n",
+                   "vCPU", "entries", "leaves", "recorded", "reposted",
+                   "in-service", "NMI-kicks", "window", "EOI-exits", "IPIs");
     for (v = info->vcpus; v; v = v->next) {
         HpvmCounters *c = v->value->counters;
 
         monitor_printf(mon, "%4" PRId64 " %8" PRIu64 " %8" PRIu64 " %10" PRIu64
                        " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64
-                       " %10" PRIu64 "\n", v->value->cpu_index,
+                       " %10" PRIu64 " %10" PRIu64 "\n", v->value->cpu_index,
                        c->direct_entries, c->direct_leaves, c->recorded,
                        c->reposted, c->in_service, c->nmi_kicks,
-                       c->window_kicks, c->eoi_intercepts);
+                       c->window_kicks, c->eoi_intercepts, c->ipis);
     }
 }

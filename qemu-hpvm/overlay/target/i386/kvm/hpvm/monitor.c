@@ -124,6 +124,7 @@ static HpvmVcpu *query_vcpu(CPUState *cs, Error **errp)
         .nmi_kicks = state->nmi_kicks,
         .window_kicks = state->window_kicks,
         .eoi_intercepts = state->eoi_intercepts,
+        .ipis = state->ipis,
     };
     return vcpu;
 }

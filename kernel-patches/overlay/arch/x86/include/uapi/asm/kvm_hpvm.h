@@ -143,7 +143,8 @@ struct kvm_hpvm_state {
 	__u64 nmi_kicks;	/* NMIs from the host while in direct mode */
 	__u64 window_kicks;	/* of these: between the last check and the entry */
 	__u64 eoi_intercepts;	/* entries with EOI intercepted (level interrupts) */
-	__u64 reserved[8];
+	__u64 ipis;		/* ICR writes that took the fast path, an exit each */
+	__u64 reserved[7];
 };
 
 #define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Interrupts of a guest that arrive while its CPU is in the host.
+ *
+ * Other CPUs and devices send them straight to the local APIC of a dedicated CPU.
+ * They stop when the guest is left, but one that is on its way then arrives when
+ * it likes, IRQs on, in the host's IDT: its vector means nothing to the host or,
+ * worse, something.  The host's own interrupts reach a dedicated CPU as NMIs, so
+ * whatever comes there with another vector than the doorbell's is the guest's.
+ */
+#include <linux/bitops.h>
+#include <linux/export.h>
+#include <linux/hardirq.h>
+#include <linux/percpu.h>
+
+#include <asm/hpvm.h>
+#include <asm/hpvm_stray.h>
+
+DEFINE_STATIC_KEY_FALSE(hpvm_stray_key);
+
+/* The vector in service that is being handled: the highest; 0 if none is. */
+static u8 hpvm_vector_in_service(void)
+{
+	unsigned int word;
+	u32 isr;
+
+	for (word = NR_VECTORS / 32 - 1; word; word--) {
+		isr = hpvm_x2apic_read(APIC_ISR + word * 0x10);
+		if (isr)
+			return word * 32 + __fls(isr);
+	}
+	return 0;
+}
+
+bool __hpvm_stray(void)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	u8 vector;
+
+	if (!p->stray)
+		return false;
+	vector = hpvm_vector_in_service();
+	if (!vector || vector == X86_PLATFORM_IPI_VECTOR)
+		return false;
+
+	hpvm_x2apic_write(APIC_EOI, 0);
+	__irq_enter_raw();
+	p->stray(p->guest, vector);
+	__irq_exit_raw();
+	return true;
+}
+
+struct hpvm_guest {
+	void (*stray)(void *guest, u8 vector);
+	void *guest;
+};
+
+static void hpvm_set_guest(void *data)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	struct hpvm_guest *g = data;
+
+	p->guest = g->guest;
+	p->stray = g->stray;
+}
+
+/**
+ * hpvm_stray_to - whose the interrupts of a dedicated CPU are
+ * @cpu:	a CPU that hpvm_cpu_take() took
+ * @stray:	called for each that arrives in the host, after its EOI, in interrupt
+ *		context; NULL: they are the host's again
+ * @guest:	passed to it; not used any more after hpvm_stray_to(@cpu, NULL, NULL)
+ *
+ * Process context, may sleep.  Before NULL is set nobody may send any more.
+ */
+void hpvm_stray_to(unsigned int cpu, void (*stray)(void *guest, u8 vector), void *guest)
+{
+	struct hpvm_guest g = { stray, guest };
+
+	smp_call_function_single(cpu, hpvm_set_guest, &g, 1);
+}
+EXPORT_SYMBOL_GPL(hpvm_stray_to);
