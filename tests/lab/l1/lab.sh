@@ -336,6 +336,29 @@ run_selftests() {
     check "selftests ran" [ $ran -gt 0 ]
 }
 
+# report_selftests: run those in /files; each test of their TAP is a check here.
+report_selftests() {
+    for file in /files/*; do
+        stage "${file##*/}"
+        timeout 200 "$file" 2>&1 | report_tap "${file##*/}"
+    done
+}
+
+report_tap() {
+    ended=
+    while read -r line; do
+        echo "$line"
+        case $line in
+        "ok "*" # SKIP "*) skip "$1: ${line#ok * }" ;;
+        "ok "*) ok "$1: ${line#ok * }" ;;
+        "not ok "*) not_ok "$1: ${line#not ok * }" ;;
+        "1..0 # SKIP "*) not_ok "$1: skipped:${line#*SKIP}" ;;
+        "# Totals: "*) ended=yes ;;
+        esac
+    done
+    [ -n "$ended" ] || not_ok "$1: ended before its last test"
+}
+
 hpvm_bound() { qmp query-hpvm | grep -q '"host-cpu": 1'; }
 
 # refused DESCRIPTION TEXT QEMU-ARGUMENT...: QEMU ends at once and says TEXT.

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IPIs between vCPUs in KVM's direct mode: what is sent arrives, once, wherever its
+ * target is just now; and nothing that a guest writes to the ICR gets anywhere else.
+ *
+ * Needs four CPUs: one for the host, two for the VM, one for a VM that looks on.
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "hpvm.h"
+#include "kselftest_harness.h"
+
+#define ICR_PHYSICAL(id)	((uint64_t)(id) << 32)
+#define ICR_LOGICAL(id)		((1ULL << ((id) + 32)) | APIC_DEST_LOGICAL)
+
+#define ROUNDS		300
+#define RANDOM_WRITES	20000
+
+static uint64_t features;
+static int pcpus[3];
+
+/* --- Guest --------------------------------------------------------------- */
+
+/* Of this VM: what each vCPU got, by vector. */
+static uint32_t got[2][256];
+static bool ready, over;
+static uint64_t receiver_stack;
+
+/* No exit here: while the receiver is out, the fast path has no use for it. */
+static void handle(struct ex_regs *regs)
+{
+	int id = (uint64_t)regs - receiver_stack + 0x4000 < 0x8000;
+
+	WRITE_ONCE(got[id][regs->vector], got[id][regs->vector] + 1);
+	guest_eoi();
+}
+
+static void handle_nothing(struct ex_regs *regs)
+{
+}
+
+static void guest_await(int id, int vector, uint32_t count)
+{
+	uint64_t end = rdtsc() + 2000 * guest_tsc_khz;
+
+	while (READ_ONCE(got[id][vector]) < count) {
+		GUEST_ASSERT(rdtsc() < end);
+		guest_open(50);
+	}
+	GUEST_ASSERT_EQ(got[id][vector], count);
+}
+
+static void guest_send(uint64_t icr)
+{
+	wrmsr(0x830, icr);
+	GUEST_ASSERT_EQ(rdmsr(0x830), icr);
+}
+
+/* Vectors 16-31 would be exceptions to the guest; they may stay pending. */
+static void guest_start(void)
+{
+	guest_x2apic_enable();
+	x2apic_write_reg(APIC_TASKPRI, 0x10);
+}
+
+static void guest_receiver(void)
+{
+	receiver_stack = (uint64_t)__builtin_frame_address(0);
+	guest_start();
+	WRITE_ONCE(ready, true);
+	while (!READ_ONCE(over))
+		guest_open(200);
+	GUEST_DONE();
+}
+
+/* Hardly ever in the guest: the IPIs find it in the host. */
+static void guest_receiver_away(void)
+{
+	receiver_stack = (uint64_t)__builtin_frame_address(0);
+	guest_start();
+	WRITE_ONCE(ready, true);
+	while (!READ_ONCE(over)) {
+		guest_cpuid_exit();
+		guest_open(1);
+		asm volatile("inb $0x80, %%al" : : : "eax");
+		guest_open(1);
+	}
+	GUEST_DONE();
+}
+
+static void guest_begin(void)
+{
+	guest_start();
+	while (!READ_ONCE(ready))
+		cpu_relax();
+	GUEST_SYNC(0);
+}
+
+static void guest_end(void)
+{
+	WRITE_ONCE(over, true);
+	GUEST_DONE();
+}
+
+/* All vectors in all ways to name a vCPU. */
+static void guest_all_vectors(void)
+{
+	uint32_t mine = 0, other = 0;
+	int v;
+
+	guest_begin();
+	for (v = 32; v < 256; v++) {
+		mine = other = 0;
+		guest_send(ICR_PHYSICAL(1) | v);
+		guest_await(1, v, ++other);
+		guest_send(ICR_PHYSICAL(0) | v);
+		guest_await(0, v, ++mine);
+		guest_send(ICR_LOGICAL(1) | v);
+		guest_await(1, v, ++other);
+		guest_send(ICR_LOGICAL(1) | ICR_LOGICAL(0) | APIC_INT_ASSERT | v);
+		guest_await(1, v, ++other);
+		guest_await(0, v, ++mine);
+		guest_send(APIC_DEST_ALLBUT | v);
+		guest_await(1, v, ++other);
+		guest_send(APIC_DEST_ALLINC | v);
+		guest_await(1, v, ++other);
+		guest_await(0, v, ++mine);
+		guest_send(APIC_DEST_SELF | v);
+		guest_await(0, v, ++mine);
+		guest_send(ICR_PHYSICAL(1) | APIC_DM_LOWEST | v);
+		guest_await(1, v, ++other);
+		GUEST_ASSERT_EQ(got[0][v], mine);
+		GUEST_ASSERT_EQ(got[1][v], other);
+	}
+	guest_end();
+}
+
+/* One after the other, each awaited: none may be lost. */
+static void guest_rounds(void)
+{
+	uint32_t i;
+
+	guest_begin();
+	for (i = 1; i <= ROUNDS; i++) {
+		guest_send(ICR_PHYSICAL(1) | LOW_VECTOR);
+		guest_send(ICR_LOGICAL(1) | HIGH_VECTOR);
+		guest_await(1, LOW_VECTOR, i);
+		guest_await(1, HIGH_VECTOR, i);
+	}
+	guest_end();
+}
+
+/* An interrupt shadow, and an instruction at the end of what it may be. */
+static void guest_odd_writes(void)
+{
+	guest_begin();
+	asm volatile("lea -128(%%rsp), %%rsp\n\t"
+		     "sti\n\t"
+		     "wrmsr\n\t"
+		     "nop\n\t"
+		     "cli\n\t"
+		     "lea 128(%%rsp), %%rsp"
+		     : : "c" (0xdead00000830), "a" (LOW_VECTOR), "d" (1) : "memory");
+	guest_await(1, LOW_VECTOR, 1);
+	/* A prefix that means nothing makes the instruction longer. */
+	asm volatile(".byte 0x2e; wrmsr" : : "c" (0x830), "a" (LOW_VECTOR), "d" (1));
+	guest_await(1, LOW_VECTOR, 2);
+	guest_end();
+}
+
+static uint64_t guest_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/*
+ * Everything that can be written to the ICR, but for what ends this vCPU itself.
+ * The other one gets INITs, SIPIs and SMIs, too.
+ */
+static bool guest_may_write(uint64_t icr)
+{
+	uint32_t mode = icr & APIC_DM_FIXED_MASK, to = icr >> 32;
+
+	if (mode != APIC_DM_SMI && mode != APIC_DM_INIT && mode != APIC_DM_STARTUP)
+		return true;
+	return !(icr & APIC_DEST_ALLBUT) && to && to != 0xff && to != ~0U &&
+	       !(icr & APIC_DEST_LOGICAL);
+}
+
+static void guest_hostile(void)
+{
+	static const uint32_t destinations[] = {
+		0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 63, 254, 255, 256, 0xffff, 0x10000, 0x10001,
+		0x1ffff, 0xf0001, 0xfffff, 0x100001, 0xffff0001, 0x7fffffff, 0x80000000, ~0U,
+	};
+	static const uint32_t vectors[] = {
+		0, 2, 14, 15, 16, 18, 31, 32, 0x80, 0xec, 0xf6, 0xf7, 0xf8, 0xfb, 0xfd, 0xff,
+	};
+	uint64_t state = 88172645463325252ULL, icr;
+	int d, v, bits;
+
+	guest_begin();
+	for (d = 0; d < ARRAY_SIZE(destinations); d++) {
+		for (v = 0; v < ARRAY_SIZE(vectors); v++) {
+			/* Bits 8-15 and 18-19: mode, logical, busy, level, shorthand. */
+			for (bits = 0; bits < 1024; bits += v % 3 ? 7 : 1) {
+				icr = ICR_PHYSICAL(destinations[d]) | (bits & 0xff) << 8 |
+				      (bits >> 8) << 18 | vectors[v];
+				if (guest_may_write(icr))
+					wrmsr_safe(0x830, icr);
+			}
+		}
+		guest_open(200);
+	}
+	for (v = 0; v < RANDOM_WRITES; v++) {
+		icr = guest_random(&state);
+		/* Most have a destination and reserved bits that make sense. */
+		if (v % 8)
+			icr &= 0xffff000ccfffULL;
+		if (guest_may_write(icr))
+			wrmsr_safe(0x830, icr);
+		guest_open(1);
+	}
+	guest_end();
+}
+
+/* The VM that looks on: nobody sends it anything. */
+static void guest_witness(void)
+{
+	guest_x2apic_enable();
+	GUEST_SYNC(0);
+	while (!READ_ONCE(over))
+		guest_open(1000);
+	GUEST_DONE();
+}
+
+/* --- Host ---------------------------------------------------------------- */
+
+struct runner {
+	struct kvm_vcpu *vcpu;
+	int pcpu;
+	pthread_t thread;
+	bool direct;
+	bool stop;
+};
+
+static __thread struct kvm_run *signalled_run;
+
+static void handle_signal(int sig)
+{
+	if (signalled_run)
+		signalled_run->immediate_exit = 1;
+}
+
+/* Until the guest is done, or its thread is told to stop. */
+static void *run_vcpu(void *arg)
+{
+	struct runner *r = arg;
+	struct ucall uc;
+
+	signalled_run = r->vcpu->run;
+	while (!READ_ONCE(r->stop)) {
+		if (__vcpu_run(r->vcpu)) {
+			/* An SMI without a handler is the end of a VM. */
+			if (errno == EIO)
+				break;
+			TEST_ASSERT(errno == EINTR, "KVM_RUN: error %d", errno);
+			r->vcpu->run->immediate_exit = 0;
+			continue;
+		}
+		if (r->vcpu->run->exit_reason != KVM_EXIT_IO)
+			break;
+		switch (get_ucall(r->vcpu, &uc)) {
+		case UCALL_SYNC:
+			WRITE_ONCE(r->direct, hpvm_state(r->vcpu).state == KVM_HPVM_STATE_DIRECT);
+			break;
+		case UCALL_DONE:
+			return NULL;
+		case UCALL_ABORT:
+			REPORT_GUEST_ASSERT(uc);
+			break;
+		}
+	}
+	return NULL;
+}
+
+static void *run_pinned(void *arg)
+{
+	struct runner *r = arg;
+
+	kvm_pin_this_task_to_pcpu(r->pcpu);
+	return run_vcpu(arg);
+}
+
+static void start(struct runner *r, struct kvm_vcpu *vcpu, int pcpu)
+{
+	*r = (struct runner){ .vcpu = vcpu, .pcpu = pcpu };
+	hpvm_bind(vcpu, pcpu);
+	TEST_ASSERT(!pthread_create(&r->thread, NULL, run_pinned, r), "pthread_create()");
+}
+
+static void stop(struct runner *r)
+{
+	WRITE_ONCE(r->stop, true);
+	while (pthread_tryjoin_np(r->thread, NULL)) {
+		pthread_kill(r->thread, SIGUSR1);
+		usleep(2000);
+	}
+}
+
+static struct kvm_vm *create(int vcpus, struct kvm_vcpu **vcpu, void **guest_code)
+{
+	struct kvm_vm *vm = vm_create(vcpus);
+	int i;
+
+	vm_enable_cap(vm, KVM_CAP_X86_HPVM, features);
+	for (i = 0; i < vcpus; i++) {
+		vcpu[i] = vm_vcpu_add(vm, i, guest_code[i]);
+		vcpu_set_cpuid_feature(vcpu[i], X86_FEATURE_TSC_DEADLINE_TIMER);
+		hpvm_set_tsc_offset(vcpu[i], 0);
+	}
+	for (i = 32; i < 256; i++)
+		vm_install_exception_handler(vm, i, handle);
+	vm_install_exception_handler(vm, NMI_VECTOR, handle_nothing);
+	return vm;
+}
+
+/* Returns how many ICR writes of the sender took the fast path. */
+static uint64_t between(void *sender, void *receiver, bool hostile)
+{
+	void *code[] = { sender, receiver }, *onlooker[] = { guest_witness };
+	struct sigaction sa = { .sa_handler = handle_signal };
+	struct kvm_vm *vm, *witness_vm;
+	struct kvm_vcpu *vcpu[2], *witness_vcpu;
+	struct runner r[2], witness;
+	uint32_t seen[2][256];
+	uint64_t ipis;
+	bool yes = true;
+	int v;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	witness_vm = create(1, &witness_vcpu, onlooker);
+	start(&witness, witness_vcpu, pcpus[2]);
+
+	vm = create(2, vcpu, code);
+	start(&r[1], vcpu[1], pcpus[1]);
+	start(&r[0], vcpu[0], pcpus[0]);
+	pthread_join(r[0].thread, NULL);
+	TEST_ASSERT(r[0].direct, "The sender wasn't in direct mode");
+	ipis = hpvm_state(vcpu[0]).ipis;
+	if (hostile)
+		stop(&r[1]);
+	else
+		pthread_join(r[1].thread, NULL);
+
+	/* Others got nothing, and are well. */
+	TEST_ASSERT(witness.direct, "The VM that looks on wasn't in direct mode");
+	write_guest_global(witness_vm, over, yes);
+	pthread_join(witness.thread, NULL);
+	memcpy(seen, addr_gva2hva(witness_vm, (vm_vaddr_t)&got), sizeof(seen));
+	for (v = 0; v < 256; v++)
+		TEST_ASSERT(!seen[0][v], "The VM that looks on got vector %d", v);
+
+	kvm_vm_free(vm);
+	kvm_vm_free(witness_vm);
+	return ipis;
+}
+
+TEST(all_vectors)
+{
+	uint64_t ipis = between(guest_all_vectors, guest_receiver, false);
+
+	/*
+	 * Each of 224 vectors but the host's doorbell, 6 of the 8 ways, unless an
+	 * NMI of the host has the receiver out at that moment.
+	 */
+	EXPECT_LE(6 * 223 * 9 / 10, ipis);
+	EXPECT_GE(6 * 223, ipis);
+}
+
+TEST(none_is_lost)
+{
+	EXPECT_LE(2 * ROUNDS * 9 / 10, between(guest_rounds, guest_receiver, false));
+}
+
+TEST(none_is_lost_in_the_host)
+{
+	between(guest_rounds, guest_receiver_away, false);
+}
+
+TEST(odd_writes)
+{
+	EXPECT_EQ(1, between(guest_odd_writes, guest_receiver, false));
+}
+
+TEST(hostile)
+{
+	EXPECT_NE(0, between(guest_hostile, guest_receiver, true));
+}
+
+int main(int argc, char *argv[])
+{
+	int i, last;
+
+	features = kvm_check_cap(KVM_CAP_X86_HPVM);
+	TEST_REQUIRE(features);
+	last = hpvm_pcpu();
+	TEST_REQUIRE(last >= 3);
+	for (i = 0; i < 3; i++)
+		pcpus[i] = last - 2 + i;
+	kvm_pin_this_task_to_pcpu(0);
+	return test_harness_run(argc, argv);
+}
