@@ -155,7 +155,12 @@ linux_guest() {
 # second is in the difference, once, and is taken off here.
 
 MARK_PORT=0xf4
-IO_INSTRUCTION=30
+# Exit reasons by number (uapi/asm/vmx.h, svm.h).
+# shellcheck disable=SC2034  # scenarios use them
+case $LAB in
+vmx) EXIT_IO=30 EXIT_WRMSR=32 ;;
+svm) EXIT_IO=123 EXIT_WRMSR=124 ;;
+esac
 
 count_start() {
     for mark in 1 2; do
@@ -195,7 +200,7 @@ count_report() {
     fi
     counted 1 >/run/count1
     counted 2 >/run/count2
-    awk -v io=$IO_INSTRUCTION '
+    awk -v io=$EXIT_IO '
         NR == FNR { after[$1] = $2; next }
         { n = $2 - after[$1] - ($1 == io); if (n) print $1, n }
     ' /run/count2 /run/count1 >/run/counts

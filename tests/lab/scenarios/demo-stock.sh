@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   exits of an unmodified guest under stock KVM, tuned as well as it goes
 #: kernel  stock
+#: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 900
 #: groups  check demo

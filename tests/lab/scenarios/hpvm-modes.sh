@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   the other modes of the LAPIC timer: one-shot, periodic, emulated
 #: kernel  hpvm
+#: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 800
 #: groups  check
