@@ -9,6 +9,9 @@
 export PIN_CPU=1
 # MWAIT is hidden from the guest: Bochs loses wake-ups from it, and with cpu-pm=on
 # the guest would idle in it. HLT doesn't exit either way.
-set -- -accel kvm -cpu host,-monitor -overcommit cpu-pm=on
+# TSC_ADJUST: see demo-hpvm.
+cpu=host,-monitor
+[ "$LAB" = vmx ] || cpu=$cpu,-tsc-adjust
+set -- -accel kvm -cpu $cpu -overcommit cpu-pm=on
 measure_timers poll "idle=poll" "$@"
 measure_timers default "" "$@"
