@@ -7,9 +7,9 @@
  *   tsc                             write the TSC first, as a guest may
  *   self                            no timer, but self-IPIs
  *   count=N                         so many interrupts (1000)
+ *   ahead=N                         the timer's ticks to the next (20000)
  *
- * Each interrupt is armed when the one before it was handled, a few thousand ticks
- * ahead; between two marks (mark.h) the host counts the exits.
+ * Each interrupt is armed when the one before it was handled; between two marks (mark.h) the host counts the exits.
  */
 #include "kernel.h"
 
@@ -128,6 +128,7 @@ void start_c(const char *cmdline)
 	int periodic = word(cmdline, "periodic") != 0;
 	int deadline = !periodic && !word(cmdline, "oneshot");
 	uint64_t limit;
+	uint32_t ahead = word(cmdline, "ahead=") ? number(word(cmdline, "ahead=")) : AHEAD;
 	uint32_t i;
 
 	set_up();
@@ -139,16 +140,16 @@ void start_c(const char *cmdline)
 
 	mark(MARK_BEGIN);
 	if (periodic && !self)
-		wrmsr(X2APIC_TMICT, AHEAD);
+		wrmsr(X2APIC_TMICT, ahead);
 	for (i = 0; i < count; i++) {
 		if (self)
 			wrmsr(X2APIC_SELF_IPI, VECTOR);
 		else if (deadline)
-			wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + AHEAD);
+			wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + ahead);
 		else if (!periodic)
-			wrmsr(X2APIC_TMICT, AHEAD);
+			wrmsr(X2APIC_TMICT, ahead);
 		/* STI takes effect after the next instruction: none is lost before HLT. */
-		limit = rdtsc() + 1000 * AHEAD;
+		limit = rdtsc() + 1000ULL * ahead;
 		while (fired <= i && rdtsc() < limit) {
 			if (hlt)
 				__asm__ volatile("sti; hlt; cli" : : : "memory");

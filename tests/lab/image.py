@@ -1,4 +1,4 @@
-"""The boot image of an emulated host: initramfs, ISO, and Bochs' configuration."""
+"""What all emulated hosts boot: an initramfs, of a shared part and a scenario's own."""
 import contextlib
 import ctypes
 import fcntl
@@ -13,36 +13,7 @@ import subprocess
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin",)
-BOCHS_BIOS = "/usr/share/bochs/BIOS-bochs-latest"
-BOCHS_VGA_BIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
-
-# hpvm_lab: use x2APIC and TSC deadline (kernel-patches/lab). idle=halt: Bochs
-# loses wake-ups from MWAIT. nokaslr: the same addresses in every run.
-CMDLINE = ("console=ttyS0,115200 quiet hpvm_lab idle=halt tsc=reliable nokaslr "
-           "mitigations=off random.trust_cpu=on panic=0")
-
-BOCHSRC = """\
-display_library: term
-romimage: file={bios}, options=fastboot
-vgaromimage: file={vga_bios}
-cpu: model=broadwell_ult, count=1:{cpus}:1, quantum=32, ips=100000000, reset_on_triple_fault=0
-memory: guest={memory}, host={memory}
-clock: sync=none, time0=1700000000
-ata0-master: type=cdrom, path=host.iso, status=inserted
-boot: cdrom
-com1: enabled=1, mode=file, dev=console.log
-com2: enabled=1, mode=file, dev=results.log
-vga: extension=vbe, update_freq=1
-speaker: enabled=0
-sound: waveoutdrv=dummy
-log: bochs.log
-panic: action=report
-error: action=ignore
-info: action=report
-debug: action=ignore{debug}
-"""
 
 
 class Config:
@@ -84,13 +55,11 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def missing_inputs(config, scenario):
-    """A sentence about what is missing to run the scenario, or None."""
+def missing_inputs(config, scenario, needs):
+    """A sentence about what is missing to run the scenario in a lab, or None."""
     for path, way in ((config.kernel(scenario.kernel), "make kernel"),
                       (config.qemu, "make qemu"),
-                      (BOCHS_BIOS, "apt-get install bochsbios"),
-                      (ISOLINUX[0], "apt-get install isolinux"),
-                      (ISOLINUX[1], "apt-get install syslinux-common"),
+                      *needs,
                       ("/bin/busybox", "apt-get install busybox-static"),
                       (FIRMWARE[0], "apt-get install seabios")):
         if not os.path.exists(path):
@@ -277,31 +246,3 @@ def overlay(config, scenario, settings):
         for path in found:
             cpio.program("files/" + os.path.basename(path), path)
     return cpio.bytes()
-
-
-def make(config, scenario, settings, directory):
-    """Everything Bochs needs to boot the scenario, in the directory."""
-    shared = base(config)
-    tree = os.path.join(directory, "iso")
-    os.makedirs(tree)
-    for path in ISOLINUX:
-        shutil.copy(path, tree)
-    shutil.copy(config.kernel(scenario.kernel), os.path.join(tree, "linux"))
-    os.link(shared, os.path.join(tree, "base"))
-    write(os.path.join(tree, "scenario"), overlay(config, scenario, settings))
-    cmdline = f"{CMDLINE} {scenario.cmdline}".strip()
-    write(os.path.join(tree, "isolinux.cfg"),
-          f"default linux\nprompt 0\nlabel linux\n kernel linux\n"
-          f" append initrd=base,scenario {cmdline}\n".encode())
-    with open(os.path.join(directory, "genisoimage.log"), "wb") as log:
-        subprocess.run(["genisoimage", "-quiet", "-o", os.path.join(directory, "host.iso"),
-                        "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot",
-                        "-boot-load-size", "4", "-boot-info-table", tree],
-                       check=True, stdout=log, stderr=log)
-    shutil.rmtree(tree)
-    write(os.path.join(directory, "debugger.rc"), b"c\n")
-    write(os.path.join(directory, "bochsrc"),
-          BOCHSRC.format(bios=BOCHS_BIOS, vga_bios=BOCHS_VGA_BIOS, cpus=scenario.cpus,
-                         memory=scenario.memory,
-                         debug=f", cpu{scenario.witness}=report" if scenario.witness else ""
-                         ).encode())

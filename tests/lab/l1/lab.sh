@@ -157,8 +157,13 @@ linux_guest() {
 # second is in the difference, once, and is taken off here.
 
 MARK_PORT=0xf4
-IO_INSTRUCTION=30
 ICR_MSR=0x830
+# Exit reasons by number (uapi/asm/vmx.h, svm.h).
+# shellcheck disable=SC2034  # scenarios use them
+case $LAB in
+vmx) EXIT_NMI=0 EXIT_IO=30 EXIT_WRMSR=32 ;;
+svm) EXIT_NMI=97 EXIT_IO=123 EXIT_WRMSR=124 ;;
+esac
 
 count_start() {
     for mark in 1 2; do
@@ -208,7 +213,7 @@ count_report() {
     fi
     counted 1 >/run/count1
     counted 2 >/run/count2
-    awk -v io=$IO_INSTRUCTION '
+    awk -v io=$EXIT_IO '
         NR == FNR { after[$1] = $2; next }
         { n = $2 - after[$1] - ($1 == io); if (n) print $1, n }
     ' /run/count2 /run/count1 >/run/counts
@@ -233,6 +238,12 @@ figure() { sed -n "s/\r\$//; s/^hpvm: $1=//p" $GUEST_LOG; }
 # exits_total: of the last count_report.
 exits_total() { awk '{ n += $2 } END { print n + 0 }' /run/counts; }
 
+# An exit in the svm lab takes a hundred times as long as on a processor.
+case $LAB in
+vmx) : "${TIMERS:=1000}" "${PERIOD_US:=1000}" ;;
+svm) : "${TIMERS:=500}" "${PERIOD_US:=10000}" ;;
+esac
+
 # measure_timers NAME GUEST-CMDLINE QEMU-ARGUMENT...: the Linux guest with the timer
 # workload ($TIMERS timers, one every $PERIOD_US), its exits counted. With PIN_CPU set,
 # the vCPU is pinned there, as stock KVM needs.
@@ -241,14 +252,22 @@ measure_timers() {
     guest_cmdline=$2
     shift 2
     count_start
-    linux_guest "hpvm.timers=${TIMERS:-1000} hpvm.period_us=${PERIOD_US:-1000} $guest_cmdline" "$@"
+    linux_guest "hpvm.timers=$TIMERS hpvm.period_us=$PERIOD_US $guest_cmdline" "$@"
     if [ -n "$PIN_CPU" ]; then
         check "$name: the vCPU is pinned to CPU $PIN_CPU" pin_vcpus "$PIN_CPU"
     fi
     await_guest 60 hpvm:.ready && stage "$name: the guest is up"
-    wait_guest $((120 + ${TIMERS:-1000} * ${PERIOD_US:-1000} / 500000))
+    wait_guest $((120 + TIMERS * PERIOD_US / 500000))
     is "$name: QEMU ended well" $? 0
-    is "$name: every timer fired" "$(figure timers_fired)" "${TIMERS:-1000}"
+    case $LAB in
+    vmx) is "$name: every timer fired" "$(figure timers_fired)" "$TIMERS" ;;
+    svm)
+        # Real time passes: on a busy machine the guest comes too late for some.
+        is "$name: no timer was lost" \
+            $(($(figure timers_fired) + $(figure timers_missed))) "$TIMERS"
+        check "$name: most timers fired" [ $(($(figure timers_fired) * 2)) -gt "$TIMERS" ]
+        ;;
+    esac
     check "$name: exits were counted" count_report "$name"
 }
 
@@ -292,6 +311,16 @@ measure_exits() {
 
 # exits_of REASON: of the last count_report.
 exits_of() { awk -v r="$1" '$1 == r { n = $2 } END { print n + 0 }' /run/counts; }
+
+# hardly_any_exits ALLOWED: in the last count_report. In the svm lab some of the host's
+# NMIs come on top: what is left of QEMU's start takes longer there than the guest's.
+hardly_any_exits() {
+    case $LAB in
+    vmx) [ "$(exits_total)" -le "$1" ] ;;
+    svm) [ $(($(exits_total) - $(exits_of $EXIT_NMI))) -le "$1" ] &&
+        [ "$(exits_of $EXIT_NMI)" -le 20 ] ;;
+    esac
+}
 
 # hpvm_direct: true when the guest's first vCPU is in direct mode within 5 s.
 hpvm_direct() { wait_for 5 hpvm_state direct; }

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   a minimal guest's timer and self-IPIs under stock KVM: the test's own test
 #: kernel  stock
+#: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 400
 #: groups  check

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   taking and giving back a CPU many times: nothing leaks
 #: kernel  hpvm
+#: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 1800
 #: groups  long

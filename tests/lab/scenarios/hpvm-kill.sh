@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   a CPU whose QEMU was killed is an ordinary CPU again
 #: kernel  hpvm
+#: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 600
 #: groups  check

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   the other modes of the LAPIC timer: one-shot, periodic, emulated
 #: kernel  hpvm
+#: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 800
 #: groups  check
@@ -17,4 +18,4 @@ measure_timers periodic "idle=poll lapic=notscdeadline nohz=off highres=off" \
 export PERIOD_US=4000
 measure_timers emulated "idle=poll" \
     -accel kvm,hpvm=on,hpvm-cpus=1,hpvm-timer=emulated -cpu $cpu
-check "emulated: arming exits" [ "$(exits_of 32)" -ge $TIMERS ]
+check "emulated: arming exits" [ "$(exits_of $EXIT_WRMSR)" -ge $TIMERS ]

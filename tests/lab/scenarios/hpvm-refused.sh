@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   what QEMU says when it can't give the mode
 #: kernel  hpvm
+#: labs    vmx svm
 #: cpus    3
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 400

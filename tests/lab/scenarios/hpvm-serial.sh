@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   level-triggered interrupts in direct mode: a PCI serial port
 #: kernel  hpvm
+#: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 600
 #: groups  check

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   Linux's own KVM selftests on the patched kernel: the same results
 #: kernel  hpvm
+#: labs    vmx svm
 #: timeout 600
 #: memory  1024
 #: groups  check

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   QEMU on a kernel without the patches says so, and runs ordinary guests
 #: kernel  stock
+#: labs    vmx svm
 #: timeout 120
 #: groups  check
 

@@ -123,6 +123,7 @@ void hpvm_ipi_enable(void);
 void hpvm_ipi_disable(void);
 void hpvm_raise(unsigned int cpu, enum hpvm_work work);
 void hpvm_doorbell(void);
+void hpvm_send_self_nmi(void);
 void hpvm_force_exit_set(bool (*force_exit)(void));
 void hpvm_force_exit_clear(void);
 

@@ -52,27 +52,83 @@ static u32 __init whole_ns(u32 khz)
 	return khz;
 }
 
+/* TMCCT and the TSC of the same moment, or nearly: the best of some tries. */
+static u32 __init count_and_tsc(u64 *tsc)
+{
+	u64 before, after, best = ~0ULL;
+	u32 count, found = 0;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		before = rdtsc_ordered();
+		count = apic_read(APIC_TMCCT);
+		after = rdtsc_ordered();
+		if (after - before < best) {
+			best = after - before;
+			found = count;
+			*tsc = before + best / 2;
+		}
+	}
+	return found;
+}
+
+/* The LVTT is masked, and not in TSC-deadline mode. */
+static void __init measure_rate(void)
+{
+	u64 begin = 0, end = 0;
+	u32 count;
+
+	apic_write(APIC_TDCR, APIC_TDR_DIV_1);
+	apic_write(APIC_TMICT, ~0U);
+	count = count_and_tsc(&begin);
+	while (rdtsc_ordered() - begin < 10ULL * tsc_khz)
+		cpu_relax();
+	count -= count_and_tsc(&end);
+
+	bus_khz = whole_ns(div64_u64((u64)count * tsc_khz, end - begin));
+}
+
 /*
- * At boot, on any CPU, IRQs off for a millisecond.  The clock event that this
- * CPU has armed is put back; if it has passed meanwhile it fires at once.
+ * The timer counts for this CPU's clock event; that one is late by as long as it
+ * takes here.  (What Linux has calibrated may be off by a percent.)
+ */
+static void __init measure_count_mode(void)
+{
+	u32 lvtt = apic_read(APIC_LVTT), tdcr = apic_read(APIC_TDCR);
+	u32 initial = apic_read(APIC_TMICT), left;
+
+	apic_write(APIC_LVTT, lvtt | APIC_LVT_MASKED);
+	left = apic_read(APIC_TMCCT);
+	measure_rate();
+	apic_write(APIC_TMICT, 0);
+	apic_write(APIC_TDCR, tdcr);
+	apic_write(APIC_LVTT, lvtt);
+	/* One that ended just now may have found the LVTT masked: once more. */
+	if (initial && !(lvtt & APIC_LVT_TIMER_PERIODIC))
+		initial = max(left, 1U);
+	apic_write(APIC_TMICT, initial);
+}
+
+/*
+ * At boot, on any CPU, IRQs off for 10 ms.  The clock event that this CPU has
+ * armed is put back; if it has passed meanwhile it fires at once.
  */
 void __init hpvm_apic_timer_measure(void)
 {
 	u64 armed = 0, begin, ticks;
 	unsigned long flags;
-	u32 lvtt, tdcr, count;
+	u32 lvtt, tdcr;
 
-	/* Without deadlines the kernel has calibrated the rate itself. */
-	if (!boot_cpu_has(X86_FEATURE_TSC_DEADLINE_TIMER)) {
-		bus_khz = whole_ns(div_u64((u64)lapic_timer_period * HZ, 1000));
-		return;
-	}
 	if (!tsc_khz)
 		return;
 
 	local_irq_save(flags);
 	lvtt = apic_read(APIC_LVTT);
 	tdcr = apic_read(APIC_TDCR);
+	if (!boot_cpu_has(X86_FEATURE_TSC_DEADLINE_TIMER)) {
+		measure_count_mode();
+		goto out;
+	}
 	if (!(lvtt & APIC_LVT_TIMER_TSCDEADLINE))
 		goto out;
 	rdmsrl(MSR_IA32_TSC_DEADLINE, armed);
@@ -90,18 +146,9 @@ void __init hpvm_apic_timer_measure(void)
 
 	apic_write(APIC_LVTT, APIC_LVT_MASKED | (lvtt & APIC_VECTOR_MASK));
 	weak_wrmsr_fence();
-	apic_write(APIC_TDCR, APIC_TDR_DIV_1);
-	apic_write(APIC_TMICT, ~0U);
-	begin = rdtsc_ordered();
-	count = apic_read(APIC_TMCCT);
-	while (rdtsc_ordered() - begin < tsc_khz)
-		cpu_relax();
-	count -= apic_read(APIC_TMCCT);
-	ticks = rdtsc_ordered() - begin;
+	measure_rate();
 	apic_write(APIC_TMICT, 0);
 	apic_write(APIC_TDCR, tdcr);
-
-	bus_khz = whole_ns(div64_u64((u64)count * tsc_khz, ticks));
 
 	apic_write(APIC_LVTT, lvtt);
 	weak_wrmsr_fence();

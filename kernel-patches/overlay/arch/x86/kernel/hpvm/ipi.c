@@ -243,6 +243,18 @@ void hpvm_force_exit_set(bool (*force_exit)(void))
 }
 EXPORT_SYMBOL_GPL(hpvm_force_exit_set);
 
+/**
+ * hpvm_send_self_nmi - send this CPU an NMI that is claimed as ours
+ *
+ * For use with NMIs held back (SVM's GIF): it's there as soon as they aren't.
+ */
+void hpvm_send_self_nmi(void)
+{
+	atomic_inc(this_cpu_ptr(&hpvm_pcpu.nmi_sent));
+	apic->send_IPI(raw_smp_processor_id(), NMI_VECTOR);
+}
+EXPORT_SYMBOL_GPL(hpvm_send_self_nmi);
+
 /* IRQs off, after the guest's vectors were taken out of the local APIC. */
 void hpvm_force_exit_clear(void)
 {

@@ -107,7 +107,7 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct kvm_lapic *apic = vcpu->arch.apic;
-	u64 why = 0;
+	u64 why = kvm_hpvm_ops->reasons(vcpu);
 
 	if (h->hold)
 		why |= KVM_HPVM_REASON_HELD;
@@ -119,7 +119,7 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 		why |= KVM_HPVM_REASON_APIC_OFF;
 	if (kvm_apic_accept_pic_intr(vcpu))
 		why |= KVM_HPVM_REASON_EXTINT;
-	if (is_guest_mode(vcpu) || kvm_hpvm_ops->nested(vcpu))
+	if (is_guest_mode(vcpu))
 		why |= KVM_HPVM_REASON_NESTED;
 #ifdef CONFIG_KVM_SMM
 	if (is_smm(vcpu) || vcpu->arch.smi_pending)

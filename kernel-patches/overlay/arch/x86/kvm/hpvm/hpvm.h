@@ -25,7 +25,7 @@ struct kvm_lapic;
  * @force_exit:	make the next VM entry exit at once, if the guest hasn't been left
  *		by an NMI just now; true: it was needed.  NMI-safe
  * @exited:	undo @force_exit; IRQs off
- * @nested:	does the guest use VMX or SVM itself?
+ * @reasons:	KVM_HPVM_REASON_*: what of VMX or SVM keeps the vCPU ordinary now
  */
 struct kvm_hpvm_ops {
 	bool (*supported)(void);
@@ -33,7 +33,7 @@ struct kvm_hpvm_ops {
 	void (*set_msrs)(struct kvm_vcpu *vcpu);
 	bool (*force_exit)(void);
 	void (*exited)(struct kvm_vcpu *vcpu);
-	bool (*nested)(struct kvm_vcpu *vcpu);
+	u64 (*reasons)(struct kvm_vcpu *vcpu);
 };
 
 /* A cluster of x2APIC's logical IDs, and how many APIC IDs the table has. */

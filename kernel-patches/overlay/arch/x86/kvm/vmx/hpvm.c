@@ -196,9 +196,9 @@ static void vmx_hpvm_exited(struct kvm_vcpu *vcpu)
 	vmx_hpvm_park_timer(vmx);
 }
 
-static bool vmx_hpvm_nested(struct kvm_vcpu *vcpu)
+static u64 vmx_hpvm_reasons(struct kvm_vcpu *vcpu)
 {
-	return to_vmx(vcpu)->nested.vmxon;
+	return to_vmx(vcpu)->nested.vmxon ? KVM_HPVM_REASON_NESTED : 0;
 }
 
 static const struct kvm_hpvm_ops vmx_hpvm_ops = {
@@ -207,7 +207,7 @@ static const struct kvm_hpvm_ops vmx_hpvm_ops = {
 	.set_msrs	= vmx_hpvm_set_msrs,
 	.force_exit	= vmx_hpvm_force_exit,
 	.exited		= vmx_hpvm_exited,
-	.nested		= vmx_hpvm_nested,
+	.reasons	= vmx_hpvm_reasons,
 };
 
 /**

@@ -28,6 +28,8 @@
 /* Present in a kernel with the mode, whether or not the host can do it. */
 #define KVM_HPVM_PARAMETER "/sys/module/kvm/parameters/hpvm_cpus"
 
+#define TIMER_FEATURES (KVM_HPVM_F_TIMER_DEADLINE | KVM_HPVM_F_TIMER_ONESHOT)
+
 /* Exits that would let the host decide when the guest's CPU sleeps. */
 #define IDLE_EXITS (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE)
 
@@ -78,8 +80,6 @@ static uint64_t host_features(KVMState *s, Error **errp)
 /* The features to enable, out of those of the host; 0 with @errp set. */
 static uint64_t choose_features(uint64_t host, Error **errp)
 {
-    const uint64_t timers = KVM_HPVM_F_TIMER_DEADLINE |
-                            KVM_HPVM_F_TIMER_ONESHOT;
     uint64_t wanted;
 
     switch (hpvm.timer) {
@@ -93,7 +93,7 @@ static uint64_t choose_features(uint64_t host, Error **errp)
         wanted = 0;
         break;
     default:
-        wanted = host & timers;
+        wanted = host & TIMER_FEATURES;
         break;
     }
     if (wanted & ~host) {
@@ -307,9 +307,18 @@ void kvm_hpvm_cpu_defaults(X86CPU *cpu)
         { "kvm-poll-control", "off" },
         { NULL, NULL },
     };
+    /* Guests prefer it to the modes that they can use without exits. */
+    static PropValue no_deadline[] = {
+        { "tsc-deadline", "off" },
+        { NULL, NULL },
+    };
 
-    if (hpvm.enabled) {
-        x86_cpu_apply_props(cpu, withheld);
+    if (!hpvm.enabled) {
+        return;
+    }
+    x86_cpu_apply_props(cpu, withheld);
+    if ((hpvm.features & TIMER_FEATURES) == KVM_HPVM_F_TIMER_ONESHOT) {
+        x86_cpu_apply_props(cpu, no_deadline);
     }
 }
 

@@ -19,7 +19,7 @@
 
 /* The kernel's bit numbers are this QEMU's enumeration values. */
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_REASON_OTHER - 1) !=
-                  KVM_HPVM_REASON_VAPIC);
+                  KVM_HPVM_REASON_PROTECTED);
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_TIMER_REASON_OTHER - 1) !=
                   KVM_HPVM_TIMER_REASON_ORDINARY);
 QEMU_BUILD_BUG_ON((int)HPVM_STATE_DIRECT != KVM_HPVM_STATE_DIRECT);

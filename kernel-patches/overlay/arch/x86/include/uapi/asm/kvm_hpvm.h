@@ -112,6 +112,8 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_ISR		(1ULL << 12) /* two vectors of a class in service */
 #define KVM_HPVM_REASON_NOT_RUNNABLE	(1ULL << 13) /* waits for INIT/SIPI, or halted */
 #define KVM_HPVM_REASON_VAPIC		(1ULL << 14) /* KVM_SET_VAPIC_ADDR is in use */
+#define KVM_HPVM_REASON_NMI		(1ULL << 15) /* handles an NMI (SVM without VNMI) */
+#define KVM_HPVM_REASON_PROTECTED	(1ULL << 16) /* a confidential guest */
 
 /* Why the timer isn't at its best step (a mask; 0 at DEADLINE and ONESHOT). */
 #define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */

@@ -57,10 +57,14 @@ static void guest_send(uint64_t icr)
 	GUEST_ASSERT_EQ(rdmsr(0x830), icr);
 }
 
-/* Vectors 16-31 would be exceptions to the guest; they may stay pending. */
+/*
+ * Vectors 16-31 would be exceptions to the guest; they may stay pending.  And 255 is
+ * to be an interrupt like others, not the spurious one.
+ */
 static void guest_start(void)
 {
 	guest_x2apic_enable();
+	x2apic_write_reg(APIC_SPIV, APIC_SPIV_APIC_ENABLED | 0x0f);
 	x2apic_write_reg(APIC_TASKPRI, 0x10);
 }
 
@@ -178,14 +182,16 @@ static uint64_t guest_random(uint64_t *state)
 }
 
 /*
- * Everything that can be written to the ICR, but for what ends this vCPU itself.
- * The other one gets INITs, SIPIs and SMIs, too.
+ * Everything that can be written to the ICR, but for SMIs, which end a VM without a
+ * handler, and INITs that include this vCPU.  The other one gets INITs and SIPIs.
  */
 static bool guest_may_write(uint64_t icr)
 {
 	uint32_t mode = icr & APIC_DM_FIXED_MASK, to = icr >> 32;
 
-	if (mode != APIC_DM_SMI && mode != APIC_DM_INIT && mode != APIC_DM_STARTUP)
+	if (mode == APIC_DM_SMI)
+		return false;
+	if (mode != APIC_DM_INIT && mode != APIC_DM_STARTUP)
 		return true;
 	return !(icr & APIC_DEST_ALLBUT) && to && to != 0xff && to != ~0U &&
 	       !(icr & APIC_DEST_LOGICAL);

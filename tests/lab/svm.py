@@ -1,0 +1,95 @@
+"""The svm lab: an emulated AMD host with an Intel IOMMU, in QEMU's TCG.
+
+The emulator is the QEMU that is built for the host, too.
+"""
+import ctypes
+import functools
+import mmap
+import os
+import shutil
+import time
+
+import image
+
+NEEDS = ()
+LOG = "terminal.log"
+HOST = "AMD host"
+LACKS = "which has no AVIC and no TSC deadline timer"
+
+# TCG lacks what is taken off here, and warns of each.
+CPU = ("EPYC,+svm,+x2apic,-xsaves,-xsavec,-fxsr-opt,-misalignsse,-osvw,-topoext,"
+       "-nrip-save")
+
+# The rate of the TSC is measured here and told: the host would measure it against
+# clocks of the emulator, which stand still when that doesn't get its CPU, and KVM
+# takes two results that differ for two rates. So there is no HPET and no PM timer
+# to refine it with, either. The LAPIC timer's rate is QEMU's.
+CMDLINE = ("console=ttyS0,115200 quiet tsc=reliable tsc_early_khz={khz} lpj={lpj} pmtmr=0 "
+           "hpvm_lab_lapic_khz=1000000 intel_iommu=on nokaslr mitigations=off "
+           "random.trust_cpu=on panic=0")
+HZ = 250
+
+
+@functools.cache
+def tsc_khz():
+    """The rate of this machine's TSC, which is that of the emulated host's."""
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    # rdtsc; shl $32, %rdx; or %rdx, %rax; ret
+    code.write(bytes.fromhex("0f31 48c1e220 4809d0 c3"))
+    rdtsc = ctypes.CFUNCTYPE(ctypes.c_uint64)(
+        ctypes.addressof(ctypes.c_char.from_buffer(code)))
+
+    def both():
+        """TSC and ns at one moment: the tightest of some tries."""
+        tries = []
+        for _ in range(50):
+            before = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+            ticks = rdtsc()
+            after = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+            tries.append((after - before, ticks, (before + after) // 2))
+        return min(tries)[1:]
+
+    ticks, ns = both()
+    time.sleep(0.3)
+    ticks_later, ns_later = both()
+    return round((ticks_later - ticks) * 1000000 / (ns_later - ns))
+
+
+def command(config, scenario):
+    """The emulator, run in the scenario's directory."""
+    khz = tsc_khz()
+    cmdline = CMDLINE.format(khz=khz, lpj=khz * 1000 // HZ)
+    return [config.qemu, "-L", os.path.join(config.work, "firmware"),
+            "-nodefaults", "-no-user-config", "-display", "none",
+            "-accel", "tcg,thread=multi", "-M", "q35,kernel-irqchip=split,hpet=off",
+            "-cpu", CPU, "-smp", scenario.cpus, "-m", scenario.memory,
+            "-device", "intel-iommu,intremap=on,eim=on",
+            "-kernel", config.kernel(scenario.kernel), "-initrd", "host.cpio",
+            "-append", f"{cmdline} {scenario.cmdline}".strip(),
+            "-chardev", "file,id=console,path=console.log", "-serial", "chardev:console",
+            "-chardev", "file,id=results,path=results.log", "-serial", "chardev:results",
+            *scenario.devices.split()]
+
+
+def version(config):
+    """As result files name it."""
+    with open(os.path.join(config.qemu_src, "VERSION"), encoding="utf-8") as f:
+        return f"qemu {f.read().strip()} (tcg)"
+
+
+def make(config, scenario, settings, directory):
+    """Everything QEMU needs to boot the scenario; returns the large files of it."""
+    shared = image.base(config)
+    initrd = os.path.join(directory, "host.cpio")
+    firmware = os.path.join(config.work, "firmware")
+    with image.locked(os.path.join(config.work, "lock")):
+        os.makedirs(firmware, exist_ok=True)
+        for path in [*image.FIRMWARE, *image.option_roms(config)]:
+            target = os.path.join(firmware, os.path.basename(path))
+            if not image.newer(target, path):
+                with open(path, "rb") as f:
+                    image.write(target, f.read())
+    shutil.copyfile(shared, initrd)
+    with open(initrd, "ab") as f:
+        f.write(image.overlay(config, scenario, settings))
+    return [initrd]
