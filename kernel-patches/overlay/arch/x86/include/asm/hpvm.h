@@ -66,7 +66,7 @@ struct hpvm_pcpu {
 	unsigned long		nmi_window;
 	struct hpvm_clock	clock;
 	struct pid		*holder;
-	u32			lvt[6];
+	u32			lvt[10];
 };
 
 DECLARE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);
