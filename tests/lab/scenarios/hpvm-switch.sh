@@ -32,6 +32,6 @@ check "direct again after it was stopped" hpvm_direct
 hmp info hpvm
 wait_guest 60
 is "QEMU ended well" $? 0
-is "no timer was lost" $(($(figure timers_fired) + $(figure timers_missed))) $COUNT
+is "no timer was lost" $(($(figure timers_fired) + $(figure timers_missed))) "$COUNT"
 check "hardly one was passed over" [ "$(figure timers_missed)" -le $((COUNT / 10)) ]
 check "none was late by more than 0.1 s" [ "$(figure worst_late_us)" -lt 100000 ]

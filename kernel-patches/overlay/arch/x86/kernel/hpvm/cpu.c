@@ -42,10 +42,13 @@ static DEFINE_MUTEX(hpvm_mutex);
 static struct cpumask hpvm_cpus;
 static bool hpvm_ready __ro_after_init;
 
+/* As APIC_EILVTn() */
+#define APIC_EILVT(n)	(0x500 + 0x10 * (n))
+
 static const u16 hpvm_lvts[] = {
 	APIC_LVTTHMR, APIC_LVTPC, APIC_LVT0, APIC_LVT1, APIC_LVTERR, APIC_LVTCMCI,
 	/* AMD: machine-check thresholds, deferred errors, IBS */
-	APIC_EILVTn(0), APIC_EILVTn(1), APIC_EILVTn(2), APIC_EILVTn(3),
+	APIC_EILVT(0), APIC_EILVT(1), APIC_EILVT(2), APIC_EILVT(3),
 };
 
 /* Does this CPU have LVT entry @reg?  SDM vol. 3A 11.5.1, APM vol. 2 ch. 16 */
@@ -60,12 +63,12 @@ static bool hpvm_has_lvt(u16 reg)
 		return maxlvt >= 5;
 	case APIC_LVTCMCI:
 		return maxlvt >= 6;
-	case APIC_EILVTn(0):
-	case APIC_EILVTn(1):
-	case APIC_EILVTn(2):
-	case APIC_EILVTn(3):
+	case APIC_EILVT(0):
+	case APIC_EILVT(1):
+	case APIC_EILVT(2):
+	case APIC_EILVT(3):
 		return boot_cpu_has(X86_FEATURE_EXTAPIC) &&
-		       (reg - APIC_EILVTn(0)) >> 4 < ((apic_read(APIC_EFEAT) >> 16) & 0xff);
+		       (reg - APIC_EILVT(0)) >> 4 < ((apic_read(APIC_EFEAT) >> 16) & 0xff);
 	default:
 		return true;
 	}
