@@ -23,7 +23,7 @@ selftests:			## KVM's selftests for the lab, of Linux as it is and with the stac
 	@scripts/build-selftests base
 	@scripts/build-selftests hpvm
 
-demo: all			## VM exits of a guest, stock and hpvm: the table and the chart
+demo: all			## VM exits of a guest, stock and hpvm: the table and the chart (LAB=svm: an AMD host)
 	@scripts/demo $(DEMO_ARGS)
 
 bench-overhead: all		## what ordinary VMs pay: instructions per exit, both kernels

@@ -8,7 +8,13 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tests", "lab"))
 import image                                                    # noqa: E402
+import svm                                                      # noqa: E402
+import vmx                                                      # noqa: E402
 
+LAB = os.environ.get("LAB") or "vmx"
+if LAB not in ("vmx", "svm"):
+    sys.exit(f"LAB={LAB}: there are vmx and svm")
+HOST = {"vmx": vmx, "svm": svm}[LAB]
 RESULTS = os.path.join(TOP, "build", "results")
 
 
@@ -17,13 +23,14 @@ def run_lab(scenarios, settings):
 
     Their progress goes to standard error, so that standard output is the table's.
     """
-    command = [os.path.join(TOP, "tests", "lab", "run"), *scenarios]
+    command = [os.path.join(TOP, "tests", "lab", "run"), "--lab", LAB, *scenarios]
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
     status = subprocess.run(command, stdout=sys.stderr, check=False).returncode
     results = {}
     for scenario in scenarios:
-        path = os.path.join(TOP, "build", "lab", scenario, "result.json")
+        directory = scenario if LAB == "vmx" else f"{scenario}.{LAB}"
+        path = os.path.join(TOP, "build", "lab", directory, "result.json")
         try:
             with open(path, encoding="utf-8") as f:
                 results[scenario] = json.load(f)
@@ -33,37 +40,39 @@ def run_lab(scenarios, settings):
 
 
 def exit_reasons(config):
-    """VMX exit reasons, number to name, as Linux spells them."""
-    path = os.path.join(config.cache, "src/linux-base/arch/x86/include/uapi/asm/vmx.h")
-    with open(path, encoding="utf-8") as f:
-        found = re.findall(r"#define EXIT_REASON_(\w+)\s+(\d+)", f.read())
-    return {int(number): name for name, number in found}
+    """The lab's exit reasons, number to name, as Linux spells them."""
+    path = f"src/linux-base/arch/x86/include/uapi/asm/{LAB}.h"
+    with open(os.path.join(config.cache, path), encoding="utf-8") as f:
+        found = re.findall(r"#define (?:EXIT_REASON|SVM_EXIT)_(\w+)\s+(\d\w*)\b", f.read())
+    return {int(number, 0): name for name, number in found}
 
 
 def versions(config):
-    """QEMU, Linux and Bochs, as the result files name them."""
+    """QEMU, Linux and the emulator, as the result files name them."""
     with open(os.path.join(config.cache, "src/qemu-base/VERSION"), encoding="utf-8") as f:
         qemu = f.read().strip()
     with open(os.path.join(config.cache, "src/linux-base/Makefile"), encoding="utf-8") as f:
         head = f.read(2000)
     linux = ".".join(re.search(rf"^{part} = (\d+)", head, re.M)[1]
                      for part in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
-    bochs = subprocess.run([os.environ.get("BOCHS", "bochs-bin"), "--help"], check=False,
-                           capture_output=True, text=True)
-    found = re.search(r"Emulator (\S+)", bochs.stdout + bochs.stderr)
-    return {"qemu": qemu, "linux": linux,
-            "emulator": "bochs " + (found[1] if found else "of unknown version")}
+    return {"qemu": qemu, "linux": linux, "emulator": HOST.version(config)}
 
 
 def row(metric, column, unit, value, **more):
     return {"metric": metric, "column": column, "unit": unit, "value": value, **more}
 
 
+def path_of(name):
+    """build/results/NAME; of another lab than vmx, NAME-LAB, before the suffix."""
+    stem, suffix = os.path.splitext(name)
+    return os.path.join(RESULTS, name if LAB == "vmx" else f"{stem}-{LAB}{suffix}")
+
+
 def save(name, config, rows):
     """Write build/results/NAME.json; returns its path."""
     os.makedirs(RESULTS, exist_ok=True)
-    path = os.path.join(RESULTS, name + ".json")
-    document = {"name": name, "lab": "vmx", **versions(config), "rows": rows}
+    path = path_of(name + ".json")
+    document = {"name": name, "lab": LAB, **versions(config), "rows": rows}
     lines = json.dumps(document, indent=1)
     image.write(path, (lines + "\n").encode())
     return path

@@ -9,7 +9,8 @@
  *   count=N                         so many interrupts (1000)
  *   ahead=N                         the timer's ticks to the next (20000)
  *
- * Each interrupt is armed when the one before it was handled; between two marks (mark.h) the host counts the exits.
+ * Each interrupt is armed when the one before it was handled; between two marks
+ * (mark.h) the host counts the exits.
  */
 #include "kernel.h"
 

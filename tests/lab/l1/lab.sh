@@ -213,7 +213,7 @@ count_report() {
     fi
     counted 1 >/run/count1
     counted 2 >/run/count2
-    awk -v io=$EXIT_IO '
+    awk -v io="$EXIT_IO" '
         NR == FNR { after[$1] = $2; next }
         { n = $2 - after[$1] - ($1 == io); if (n) print $1, n }
     ' /run/count2 /run/count1 >/run/counts
@@ -317,8 +317,8 @@ exits_of() { awk -v r="$1" '$1 == r { n = $2 } END { print n + 0 }' /run/counts;
 hardly_any_exits() {
     case $LAB in
     vmx) [ "$(exits_total)" -le "$1" ] ;;
-    svm) [ $(($(exits_total) - $(exits_of $EXIT_NMI))) -le "$1" ] &&
-        [ "$(exits_of $EXIT_NMI)" -le 20 ] ;;
+    svm) [ $(($(exits_total) - $(exits_of "$EXIT_NMI"))) -le "$1" ] &&
+        [ "$(exits_of "$EXIT_NMI")" -le 20 ] ;;
     esac
 }
 

@@ -23,5 +23,5 @@ done
 [ "$LAB" = vmx ] || return
 measure_apic tsc "deadline tsc count=$COUNT" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
 is "tsc: all interrupts arrived" "$(figure timers_fired)" $COUNT
-check "tsc: one exit for each, to arm it" [ "$(exits_of $EXIT_WRMSR)" -le $((COUNT + 1)) ]
-check "tsc: no other exits" [ $(($(exits_total) - $(exits_of $EXIT_WRMSR))) -le 2 ]
+check "tsc: one exit for each, to arm it" [ "$(exits_of "$EXIT_WRMSR")" -le $((COUNT + 1)) ]
+check "tsc: no other exits" [ $(($(exits_total) - $(exits_of "$EXIT_WRMSR"))) -le 2 ]

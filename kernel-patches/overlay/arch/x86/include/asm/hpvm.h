@@ -70,7 +70,7 @@ struct hpvm_pcpu {
 	struct pid		*holder;
 	void			(*stray)(void *guest, u8 vector);
 	void			*guest;
-	u32			lvt[6];
+	u32			lvt[10];
 };
 
 DECLARE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);

@@ -43,11 +43,16 @@ static DEFINE_MUTEX(hpvm_mutex);
 static struct cpumask hpvm_cpus;
 static bool hpvm_ready __ro_after_init;
 
+/* As APIC_EILVTn() */
+#define APIC_EILVT(n)	(0x500 + 0x10 * (n))
+
 static const u16 hpvm_lvts[] = {
 	APIC_LVTTHMR, APIC_LVTPC, APIC_LVT0, APIC_LVT1, APIC_LVTERR, APIC_LVTCMCI,
+	/* AMD: machine-check thresholds, deferred errors, IBS */
+	APIC_EILVT(0), APIC_EILVT(1), APIC_EILVT(2), APIC_EILVT(3),
 };
 
-/* Does this CPU have LVT entry @reg?  SDM vol. 3A 11.5.1 */
+/* Does this CPU have LVT entry @reg?  SDM vol. 3A 11.5.1, APM vol. 2 ch. 16 */
 static bool hpvm_has_lvt(u16 reg)
 {
 	unsigned int maxlvt = GET_APIC_MAXLVT(apic_read(APIC_LVR));
@@ -59,6 +64,12 @@ static bool hpvm_has_lvt(u16 reg)
 		return maxlvt >= 5;
 	case APIC_LVTCMCI:
 		return maxlvt >= 6;
+	case APIC_EILVT(0):
+	case APIC_EILVT(1):
+	case APIC_EILVT(2):
+	case APIC_EILVT(3):
+		return boot_cpu_has(X86_FEATURE_EXTAPIC) &&
+		       (reg - APIC_EILVT(0)) >> 4 < ((apic_read(APIC_EFEAT) >> 16) & 0xff);
 	default:
 		return true;
 	}

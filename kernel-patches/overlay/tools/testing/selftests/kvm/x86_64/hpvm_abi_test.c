@@ -345,7 +345,8 @@ TEST(get_state)
 	EXPECT_EQ(0, state.recorded);
 	EXPECT_EQ(0, state.reposted);
 	EXPECT_EQ(0, state.in_service);
-	EXPECT_EQ(0, state.nmi_kicks);
+	/* Since it was bound; the host may have had work for the CPU. */
+	EXPECT_GT(10, state.nmi_kicks);
 	EXPECT_EQ(0, state.window_kicks);
 	EXPECT_EQ(0, state.eoi_intercepts);
 	for (i = 0; i < ARRAY_SIZE(state.reserved); i++)
