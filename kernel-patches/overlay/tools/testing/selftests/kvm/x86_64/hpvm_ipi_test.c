@@ -110,12 +110,13 @@ static void guest_end(void)
 /* All vectors in all ways to name a vCPU. */
 static void guest_all_vectors(void)
 {
-	uint32_t mine = 0, other = 0;
+	uint32_t mine, other;
 	int v;
 
 	guest_begin();
 	for (v = 32; v < 256; v++) {
-		mine = other = 0;
+		mine = 0;
+		other = 0;
 		guest_send(ICR_PHYSICAL(1) | v);
 		guest_await(1, v, ++other);
 		guest_send(ICR_PHYSICAL(0) | v);
