@@ -11,7 +11,8 @@ cd "$TOP" || exit
 commits() {
     scripts/stack sync "$2" || exit
     git -C "$CACHE/src/$2" log --reverse --format='%H %s' refs/tags/base..HEAD |
-        sed "1,/$(sed -n 's/^Subject: //p' "$3/overlay.msg" | sed 's,[/.*[],\\&,g')/d; s/ .*//" >"$SCRATCH/$1"
+        sed "0,/$(sed -n 's/^Subject: //p' "$3/overlay.msg" | sed 's,[/.*[],\\&,g')/d; s/ .*//" >"$SCRATCH/$1"
+    check "$1: the series has patches after the overlay" test -s "$SCRATCH/$1"
     git -C "$CACHE/src/$2" diff --name-only refs/tags/base HEAD |
         grep -E '\.[chS]$' >"$SCRATCH/$1.files"
 }
@@ -34,10 +35,8 @@ while read -r rev; do
     check "Linux builds: $(title linux-series "$rev")" \
         env REV="$rev" scripts/build-kernel linux-series linux-series lab.config -- "${targets[@]}"
 done <"$SCRATCH/linux"
-if [ -s "$SCRATCH/linux" ]; then
-    check "Linux builds with all of it switched on" \
-        scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${targets[@]}"
-fi
+check "Linux builds with all of it switched on" \
+    scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${targets[@]}"
 
 commits qemu qemu-series qemu-hpvm
 # The names of objects have their source's path in them, with _ for /.
