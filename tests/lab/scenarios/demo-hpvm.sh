@@ -4,7 +4,7 @@
 #: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 900
-#: groups  check demo
+#: groups  check demo svm
 
 # None of the exits may be the timers'; some NMIs of the host may come. Stock KVM has
 # more than 3.2 exits per timer, of which this is less than 0.1 %.

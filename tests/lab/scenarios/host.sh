@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 #: title  the emulated host itself: x2APIC, virtualization, timer, two CPUs
 #: labs   vmx svm
-#: groups check
+#: groups check svm
 
 is "two CPUs are online" "$(cat /sys/devices/system/cpu/online)" 0-1
 check "x2APIC is in use" sh -c 'dmesg | grep -q "x2apic enabled"'

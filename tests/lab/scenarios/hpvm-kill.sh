@@ -4,7 +4,7 @@
 #: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 600
-#: groups  check
+#: groups  check svm
 
 # How many local timer interrupts CPU 1 has had.
 loc() { awk '$1 == "LOC:" { print $3 }' /proc/interrupts; }

@@ -4,7 +4,7 @@
 #: cpus    5
 #: cmdline isolcpus=domain,managed_irq,1-4 nohz_full=1-4 rcu_nocbs=1-4 irqaffinity=0
 #: timeout 900
-#: groups  check
+#: groups  long
 
 # With HLT exits off, the firmware's HLT with interrupts off would never end on the
 # other vCPUs: Bochs 2.7 forgets that a host interrupt is an exit there, too. The
