@@ -29,6 +29,9 @@ demo: all			## VM exits of a guest, stock and hpvm: the table and the chart (LAB
 bench-overhead: all		## what ordinary VMs pay: instructions per exit, both kernels
 	@scripts/bench-overhead
 
+bench: all			## instructions per timer, IPI, EOI...: bare metal, stock, hpvm
+	@scripts/bench
+
 check: all selftests		## all tests that take minutes
 	@scripts/check short
 
@@ -51,4 +54,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all qemu kernel kernel-stock selftests demo bench-overhead check check-long patches kernel-deb clean help
+.PHONY: all qemu kernel kernel-stock selftests demo bench bench-overhead check check-long patches kernel-deb clean help

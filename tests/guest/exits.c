@@ -3,7 +3,7 @@
  * hypervisor always emulates. Prints what one of them costs, in TSC ticks, which in
  * Bochs are instructions. Loaded by the multiboot protocol, 32-bit, no interrupts.
  */
-#include "kernel.h"
+#include "samples.h"
 
 #define ROUNDS			2000
 #define WARM_UP			100
@@ -27,31 +27,6 @@ static inline void cpuid(void)
 static inline void msr_write(void)
 {
 	wrmsr(MSR_IA32_MISC_ENABLE, misc_enable);
-}
-
-static void sort(uint32_t *samples)
-{
-	int gap, i, j;
-	uint32_t x;
-
-	for (gap = ROUNDS / 2; gap; gap /= 2) {
-		for (i = gap; i < ROUNDS; i++) {
-			x = samples[i];
-			for (j = i; j >= gap && samples[j - gap] > x; j -= gap)
-				samples[j] = samples[j - gap];
-			samples[j] = x;
-		}
-	}
-}
-
-static void report(const char *name, uint32_t *samples)
-{
-	sort(samples);
-	put_result(name, "_samples", ROUNDS);
-	put_result(name, "_min", samples[0]);
-	put_result(name, "_median", samples[ROUNDS / 2]);
-	put_result(name, "_p99", samples[ROUNDS * 99 / 100]);
-	put_result(name, "_max", samples[ROUNDS - 1]);
 }
 
 #define MEASURE(operation, samples)					\
@@ -80,9 +55,9 @@ void start_c(const char *cmdline)
 	MEASURE(msr_write, wrmsr_ticks);
 	mark(MARK_END);
 
-	report("empty", empty_ticks);
-	report("cpuid", cpuid_ticks);
-	report("wrmsr", wrmsr_ticks);
+	report("empty", empty_ticks, ROUNDS);
+	report("cpuid", cpuid_ticks, ROUNDS);
+	report("wrmsr", wrmsr_ticks, ROUNDS);
 
 	end();
 }

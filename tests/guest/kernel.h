@@ -11,6 +11,17 @@
 
 #define COM1	0x3f8
 
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+
+/* 115200 baud, 8 bits: an emulated port may not care, a real one does. */
+static inline void set_up_serial(void)
+{
+	out8(COM1 + 3, 0x83);
+	out8(COM1 + 0, 1);
+	out8(COM1 + 1, 0);
+	out8(COM1 + 3, 0x03);
+}
+
 static void put(const char *text)
 {
 	for (; *text; text++) {

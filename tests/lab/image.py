@@ -10,6 +10,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -57,14 +58,16 @@ def die_with_parent():
 
 def missing_inputs(config, scenario, needs):
     """A sentence about what is missing to run the scenario in a lab, or None."""
-    for path, way in ((config.kernel(scenario.kernel), "make kernel"),
-                      (config.qemu, "make qemu"),
-                      *needs,
-                      ("/bin/busybox", "apt-get install busybox-static"),
-                      (FIRMWARE[0], "apt-get install seabios")):
+    needed = [*needs]
+    if not scenario.bare:
+        needed += [(config.kernel(scenario.kernel), "make kernel"),
+                   (config.qemu, "make qemu"),
+                   ("/bin/busybox", "apt-get install busybox-static"),
+                   (FIRMWARE[0], "apt-get install seabios")]
+    for path, way in needed:
         if not os.path.exists(path):
             return f"{path} is missing; '{way}' makes it"
-    if not config.guest_deb():
+    if not scenario.bare and not config.guest_deb():
         return f"the guest kernel's package is not in {config.cache}; './configure' fetches it"
     return None
 

@@ -1,12 +1,16 @@
 """The vmx lab: an emulated Intel host in Bochs. It boots from an ISO."""
+import functools
 import os
 import re
 import shutil
 import subprocess
+import sys
 
 import image
 
-ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
+SYSLINUX = "/usr/lib/syslinux/modules/bios/"
+ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", SYSLINUX + "ldlinux.c32")
+MULTIBOOT = (SYSLINUX + "mboot.c32", SYSLINUX + "libcom32.c32")
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VGA_BIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
 NEEDS = ((BIOS, "apt-get install bochsbios"),
@@ -16,6 +20,7 @@ LOG = "bochs.log"
 HOST = "Intel host"
 # What the host lacks beside a real one, for the demo's table.
 LACKS = "which has no APICv"
+CPU_MODEL = "broadwell_ult"
 
 # hpvm_lab: use x2APIC and TSC deadline (kernel-patches/lab). idle=halt: Bochs
 # loses wake-ups from MWAIT. nokaslr: the same addresses in every run.
@@ -26,7 +31,7 @@ BOCHSRC = """\
 display_library: term
 romimage: file={bios}, options=fastboot
 vgaromimage: file={vga_bios}
-cpu: model=broadwell_ult, count=1:{cpus}:1, quantum=32, ips=100000000, reset_on_triple_fault=0
+cpu: model={model}, count={packages}:{cores}:1, quantum=32, ips=100000000, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
 clock: sync=none, time0=1700000000
 ata0-master: type=cdrom, path=host.iso, status=inserted
@@ -41,11 +46,42 @@ panic: action=report
 error: action=ignore
 info: action=report
 debug: action=ignore{debug}
+magic_break: enabled={exact}
 """
 
+# Bochs' debugger runs five instructions of each CPU in turn, and only then lets the time
+# pass. With this it does so until a program executes XCHG BX, BX, and after each single
+# instruction from then on. (The count has 32 bits.)
+EXACT = b"c\n" + b"step all 4000000000\n" * 1000
 
+
+def says(*arguments):
+    """What Bochs prints."""
+    said = subprocess.run([os.environ.get("BOCHS") or "bochs-bin", *arguments], check=False,
+                          capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    return said.stdout + said.stderr
+
+
+@functools.cache
 def program():
-    return os.environ.get("BOCHS", "bochs-bin")
+    """The path of the Bochs to use; ends with a sentence when it can't be used."""
+    name = os.environ.get("BOCHS") or "bochs-bin"
+    path = shutil.which(name)
+    if not path:
+        sys.exit(f"{name}: there is no such program; install the package bochs, or name "
+                 "another Bochs with BOCHS=path")
+    try:
+        if "Bochs" not in says("--help"):
+            sys.exit(f"BOCHS={name} is not Bochs")
+        if "-rc filename" not in says("--help"):
+            sys.exit(f"BOCHS={name} has no debugger, which the lab uses; configure it with "
+                     "--enable-debugger")
+        if CPU_MODEL not in says("--help", "cpu").split():
+            sys.exit(f"BOCHS={name} has no CPU model {CPU_MODEL}; configure it with "
+                     "--enable-x86-64 --enable-smp --enable-vmx=2")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        sys.exit(f"BOCHS={name} can't be run: {error}")
+    return os.path.abspath(path)
 
 
 def command(_config, _scenario):
@@ -55,36 +91,53 @@ def command(_config, _scenario):
 
 def version(_config):
     """As result files name it."""
-    said = subprocess.run([program(), "--help"], check=False, capture_output=True, text=True)
-    found = re.search(r"Emulator (\S+)", said.stdout + said.stderr)
+    found = re.search(r"Emulator (\S+)", says("--help"))
     return "bochs " + (found[1] if found else "of unknown version")
+
+
+def bare_tree(config, scenario, tree):
+    """What boots a guest's program as the machine's own kernel."""
+    name, _, words = scenario.bare.partition(" ")
+    os.makedirs(config.work, exist_ok=True)
+    with image.locked(os.path.join(config.work, "lock")):
+        shutil.copy(os.path.join(image.guest_programs(config), name), tree)
+    for path in MULTIBOOT:
+        shutil.copy(path, tree)
+    return f"kernel mboot.c32\n append {name} {words}"
+
+
+def host_tree(config, scenario, settings, tree):
+    """The host's kernel and initramfs."""
+    os.link(image.base(config), os.path.join(tree, "base"))
+    shutil.copy(config.kernel(scenario.kernel), os.path.join(tree, "linux"))
+    image.write(os.path.join(tree, "scenario"), image.overlay(config, scenario, settings))
+    return f"kernel linux\n append initrd=base,scenario {CMDLINE} {scenario.cmdline}".rstrip()
 
 
 def make(config, scenario, settings, directory):
     """Everything Bochs needs to boot the scenario; returns the large files of it."""
-    shared = image.base(config)
     tree = os.path.join(directory, "iso")
     iso = os.path.join(directory, "host.iso")
     os.makedirs(tree)
     for path in ISOLINUX:
         shutil.copy(path, tree)
-    shutil.copy(config.kernel(scenario.kernel), os.path.join(tree, "linux"))
-    os.link(shared, os.path.join(tree, "base"))
-    image.write(os.path.join(tree, "scenario"), image.overlay(config, scenario, settings))
-    cmdline = f"{CMDLINE} {scenario.cmdline}".strip()
+    boot = (bare_tree(config, scenario, tree) if scenario.bare
+            else host_tree(config, scenario, settings, tree))
     image.write(os.path.join(tree, "isolinux.cfg"),
-                f"default linux\nprompt 0\nlabel linux\n kernel linux\n"
-                f" append initrd=base,scenario {cmdline}\n".encode())
+                f"default lab\nprompt 0\nlabel lab\n {boot}\n".encode())
     with open(os.path.join(directory, "genisoimage.log"), "wb") as log:
         subprocess.run(["genisoimage", "-quiet", "-o", iso,
                         "-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot",
                         "-boot-load-size", "4", "-boot-info-table", tree],
                        check=True, stdout=log, stderr=log)
     shutil.rmtree(tree)
-    image.write(os.path.join(directory, "debugger.rc"), b"c\n")
+    image.write(os.path.join(directory, "debugger.rc"), EXACT if scenario.exact else b"c\n")
+    cpus = int(scenario.cpus)
+    # Bochs takes at most 8 cores of one package.
+    packages = next(n for n in range(1, cpus + 1) if cpus % n == 0 and cpus // n <= 8)
+    debug = "".join(f", cpu{n}=report" for n in scenario.witness.split())
     image.write(os.path.join(directory, "bochsrc"),
-                BOCHSRC.format(bios=BIOS, vga_bios=VGA_BIOS, cpus=scenario.cpus,
-                               memory=scenario.memory,
-                               debug=f", cpu{scenario.witness}=report" if scenario.witness else ""
-                               ).encode())
+                BOCHSRC.format(model=CPU_MODEL, bios=BIOS, vga_bios=VGA_BIOS, packages=packages,
+                               cores=cpus // packages, memory=scenario.memory,
+                               exact=1 if scenario.exact else 0, debug=debug).encode())
     return [iso]

@@ -126,15 +126,16 @@ wait_guest() {
 vcpu_threads() { grep -l '^CPU [0-9]*/KVM' /proc/"$GUEST_PID"/task/*/comm 2>/dev/null |
     cut -d/ -f5; }
 
-has_vcpu() { [ -n "$(vcpu_threads)" ]; }
+has_vcpu() { [ "$(vcpu_threads | wc -l)" = "${VCPUS:-1}" ]; }
 
-# pin_vcpus CPU: what an administrator does for stock KVM, one CPU after the other.
+# pin_vcpus CPU: what an administrator does for stock KVM; the first vCPU to this CPU,
+# the next one to the next.
 pin_vcpus() {
     wait_for 10 has_vcpu || return 1
-    cpu=$1
+    pin_to=$1
     for thread in $(vcpu_threads); do
-        taskset -p -c "$cpu" "$thread" >/dev/null || return 1
-        cpu=$((cpu + 1))
+        taskset -p -c "$pin_to" "$thread" >/dev/null || return 1
+        pin_to=$((pin_to + 1))
     done
 }
 
@@ -226,6 +227,11 @@ count_report() {
     awk '/kvm_pio/ { for (i = 1; i < NF; i++) if ($i ~ /^[0-9]+\.[0-9]+:$/) t[++n] = $i }
         END { printf "%.6f\n", t[2] - t[1] }' $trace >/run/seconds
     data "$1.seconds $(cat /run/seconds)"
+    report_figures "$1"
+}
+
+# report_figures NAME: "data NAME.KEY VALUE" lines, what the guest said.
+report_figures() {
     sed -n 's/\r$//; s/^hpvm: \([a-z0-9_]*\)=\(.*\)/\1 \2/p' $GUEST_LOG >/run/figures
     while read -r key value; do
         data "$1.$key $value"
@@ -275,16 +281,16 @@ measure_timers() {
 # messages around its vCPUs. It stays until it has been asked for its IPIs.
 measure_messages() {
     name=$1
-    vcpus=$2
+    VCPUS=$2
     shift 2
     count_start
-    linux_guest "hpvm.messages=${MESSAGES:-2000} idle=poll" -smp "$vcpus" -no-shutdown "$@"
+    linux_guest "hpvm.messages=${MESSAGES:-2000} idle=poll" -smp "$VCPUS" -no-shutdown "$@"
     if [ -n "$PIN_CPU" ]; then
         check "$name: the vCPUs are pinned, CPU $PIN_CPU and up" pin_vcpus "$PIN_CPU"
     fi
     await_guest 120 hpvm:.ready && stage "$name: the guest is up"
     await_guest 120 hpvm:.nmi=
-    is "$name: all vCPUs are up" "$(figure cpus)" "$vcpus"
+    is "$name: all vCPUs are up" "$(figure cpus)" "$VCPUS"
     is "$name: every message arrived" "$(figure messages)" "${MESSAGES:-2000}"
     hmp info hpvm
     IPIS=$(qmp query-hpvm | grep -o '"ipis": [0-9]*' | awk '{ n += $2 } END { print n + 0 }')
@@ -307,6 +313,43 @@ measure_exits() {
     wait_guest 60
     is "QEMU ended well" $? 0
     check "exits were counted" count_report exits
+}
+
+# measure_bench QEMU-ARGUMENT...: tests/guest/bench.c on $VCPUS vCPUs. The exits of its
+# events are counted by the emulator (setting 'witness').
+measure_bench() {
+    start_guest -kernel /guest/bench.elf \
+        -append "cpus=$VCPUS rounds=$ROUNDS marks=$((ROUNDS / 4))" "$@"
+    if [ -n "$PIN_CPU" ]; then
+        check "the guest started" await_guest 30 hpvm:.started
+        # While it's stopped, so that it measures nothing on other CPUs.
+        qmp stop >/dev/null
+        check "vCPUs were added" add_vcpus
+        check "the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
+        qmp cont >/dev/null
+    fi
+    wait_guest 60
+    is "QEMU ended well" $? 0
+    is "the guest measured all" "$(figure "done")" 1
+    is "no interrupt but the expected" "$(figure unexpected)" 0
+    report_figures bench
+}
+
+# add_vcpus: plug in those after the first. The firmware would leave them in HLT with
+# interrupts off, and there, without HLT exits, Bochs 2.7 doesn't let the host's
+# interrupts end the guest's sleep, as a real CPU does.
+add_vcpus() {
+    id=1
+    while [ $id -lt "$VCPUS" ]; do
+        answer=$(qmp device_add "{\"driver\":\"host-x86_64-cpu\",\"id\":\"cpu$id\",
+            \"socket-id\":0,\"die-id\":0,\"core-id\":$id,\"thread-id\":0}")
+        case $answer in
+        *'"return"'*) ;;
+        *)  echo "device_add: $answer"
+            return 1 ;;
+        esac
+        id=$((id + 1))
+    done
 }
 
 # exits_of REASON: of the last count_report.

@@ -1,0 +1,459 @@
+/*
+ * The microbenchmark: what timers, IPIs and a few MSRs cost, in ticks of the TSC. It's
+ * a kernel of its own, so that it runs as a guest and on the bare machine alike. Words
+ * of the command line:
+ *
+ *   cpus=N      use so many CPUs (1); those that need a second one are left out with 1
+ *   rounds=N    so many samples of each (200, at most 10000)
+ *   marks=N     after that make N events of each again, with marks around each one
+ *               (mark.h), by which the host counts their exits
+ *
+ *   timer_arm        write IA32_TSC_DEADLINE
+ *   timer_fire       from the deadline to the handler, while the CPU is busy
+ *   hlt_wake_timer   the same, while it's in HLT
+ *   self_ipi         from the write to SELF_IPI to the handler
+ *   eoi              write EOI
+ *   msr_write        write IA32_FS_BASE, IA32_KERNEL_GS_BASE and IA32_TSC_AUX, all three
+ *   ipi_send         write the ICR: a fixed IPI to one CPU, physical destination
+ *   ipi_deliver      from before that write to the handler on the other CPU, busy
+ *   hlt_wake_ipi     the same, to a CPU in HLT
+ *   ipi_round_trip   the other CPU's handler answers with an IPI: to that one's handler
+ *   multicast_send   write the ICR: to all other CPUs, logical cluster destination
+ *
+ * Reading the TSC itself costs "empty", which is in each of them.
+ */
+#include "apic.h"
+#include "samples.h"
+#include "smp.h"
+
+#define MSR_IA32_FS_BASE	0xc0000100
+#define MSR_IA32_KERNEL_GS_BASE	0xc0000102
+#define MSR_IA32_TSC_AUX	0xc0000103
+
+#define VECTOR			0x40
+#define MAX_ROUNDS		10000
+#define WARM_UP			10
+#define PAGE_MASK		(~4095u)
+/* Long enough for the slowest hypervisor, and never waited for when all is well. */
+#define TIMEOUT			2000000000
+
+static uint32_t samples[MAX_ROUNDS];
+static uint32_t cpus, rounds, marked_rounds, ahead;
+static int marks;
+static volatile uint32_t unexpected;
+
+static struct cpu *this_cpu(void)
+{
+	uint32_t esp;
+
+	__asm__("mov %%esp, %0" : "=r"(esp));
+	return (struct cpu *)(esp & PAGE_MASK);
+}
+
+__attribute__((interrupt)) static void on_interrupt(void *frame)
+{
+	uint32_t now = rdtsc();
+	struct cpu *me = this_cpu();
+
+	(void)frame;
+	if (me->reply)
+		wrmsr(X2APIC_ICR, me->reply);
+	me->stamp = now;
+	me->state = FIRED;
+}
+
+__attribute__((interrupt)) static void on_other(void *frame)
+{
+	(void)frame;
+	unexpected++;
+}
+
+/*
+ * From here on the lab's emulator lets the time pass after each instruction of all CPUs,
+ * not after five. An exchange of BX with itself is nothing to a real machine.
+ */
+static void lab_exact(void)
+{
+	__asm__ volatile("xchg %%bx, %%bx" : : : "memory");
+}
+
+static void fail(const char *what)
+{
+	put("hpvm: failed=");
+	put(what);
+	put("\n");
+	end();
+}
+
+static void spin(uint32_t ticks)
+{
+	uint64_t limit = rdtsc() + ticks;
+
+	while (rdtsc() < limit)
+		;
+}
+
+static void await(struct cpu *cpu, enum state state, const char *what)
+{
+	uint64_t limit = rdtsc() + TIMEOUT;
+
+	while (cpu->state != state) {
+		if (rdtsc() > limit)
+			fail(what);
+	}
+}
+
+/* STI takes effect after the next instruction: no interrupt is lost before HLT. */
+static void halt_while_ready(struct cpu *me)
+{
+	__asm__ volatile("cli" : : : "memory");
+	while (me->state == READY)
+		__asm__ volatile("sti; hlt; cli" : : : "memory");
+	__asm__ volatile("sti" : : : "memory");
+}
+
+static void acknowledge(void)
+{
+	wrmsr(X2APIC_EOI, 0);
+	this_cpu()->state = READY;
+}
+
+/* Around the event whose exits are counted. */
+static void event_begins(void)
+{
+	if (marks)
+		mark(MARK_BEGIN);
+}
+
+static void event_ends(void)
+{
+	if (marks)
+		mark(MARK_END);
+}
+
+/* --- One CPU: each function makes the event once, and returns its ticks. --- */
+
+static uint32_t empty(void)
+{
+	uint32_t start = rdtsc();
+
+	return (uint32_t)rdtsc() - start;
+}
+
+static uint32_t timer_arm(void)
+{
+	/* So far ahead that it never fires. */
+	uint64_t deadline = rdtsc() + TIMEOUT;
+	uint32_t start, ticks;
+
+	event_begins();
+	start = rdtsc();
+	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
+	ticks = (uint32_t)rdtsc() - start;
+	event_ends();
+	wrmsr(MSR_IA32_TSC_DEADLINE, 0);
+	return ticks;
+}
+
+static uint32_t timer_fire(void)
+{
+	struct cpu *me = this_cpu();
+	uint64_t deadline = rdtsc() + ahead;
+
+	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
+	event_begins();
+	await(me, FIRED, "timer");
+	event_ends();
+	acknowledge();
+	return me->stamp - (uint32_t)deadline;
+}
+
+static uint32_t hlt_wake_timer(void)
+{
+	struct cpu *me = this_cpu();
+	uint64_t deadline = rdtsc() + ahead;
+
+	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
+	event_begins();
+	halt_while_ready(me);
+	event_ends();
+	acknowledge();
+	return me->stamp - (uint32_t)deadline;
+}
+
+static uint32_t self_ipi(void)
+{
+	struct cpu *me = this_cpu();
+	uint32_t start;
+
+	event_begins();
+	start = rdtsc();
+	wrmsr(X2APIC_SELF_IPI, VECTOR);
+	await(me, FIRED, "self-IPI");
+	event_ends();
+	acknowledge();
+	return me->stamp - start;
+}
+
+static uint32_t eoi(void)
+{
+	struct cpu *me = this_cpu();
+	uint32_t start, ticks;
+
+	wrmsr(X2APIC_SELF_IPI, VECTOR);
+	await(me, FIRED, "self-IPI");
+	event_begins();
+	start = rdtsc();
+	wrmsr(X2APIC_EOI, 0);
+	ticks = (uint32_t)rdtsc() - start;
+	event_ends();
+	me->state = READY;
+	return ticks;
+}
+
+static uint32_t msr_write(void)
+{
+	uint32_t start, ticks;
+
+	event_begins();
+	start = rdtsc();
+	wrmsr(MSR_IA32_FS_BASE, 0);
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, 0);
+	wrmsr(MSR_IA32_TSC_AUX, 0);
+	ticks = (uint32_t)rdtsc() - start;
+	event_ends();
+	return ticks;
+}
+
+/* --- Several CPUs: the others wait in ap_c(). --- */
+
+static struct cpu *cpu(int i)
+{
+	return &cpu_pages[i].cpu;
+}
+
+static uint64_t icr_to(struct cpu *target)
+{
+	return (uint64_t)target->id << 32 | ICR_ASSERT | VECTOR;
+}
+
+/* Let the CPU acknowledge its interrupt, and wait until it's ready for another one. */
+static void release(struct cpu *target)
+{
+	await(target, FIRED, "IPI");
+	target->state = RELEASED;
+	await(target, READY, "EOI of another CPU");
+}
+
+struct sent {
+	uint32_t start, ticks;
+};
+
+static struct sent send(uint64_t icr)
+{
+	struct sent sent;
+
+	sent.start = rdtsc();
+	wrmsr(X2APIC_ICR, icr);
+	sent.ticks = (uint32_t)rdtsc() - sent.start;
+	return sent;
+}
+
+static uint32_t ipi_send(void)
+{
+	struct sent sent;
+
+	event_begins();
+	sent = send(icr_to(cpu(1)));
+	await(cpu(1), FIRED, "IPI");
+	event_ends();
+	release(cpu(1));
+	return sent.ticks;
+}
+
+static uint32_t ipi_deliver(void)
+{
+	struct sent sent;
+
+	event_begins();
+	sent = send(icr_to(cpu(1)));
+	await(cpu(1), FIRED, "IPI");
+	event_ends();
+	release(cpu(1));
+	return cpu(1)->stamp - sent.start;
+}
+
+static uint32_t hlt_wake_ipi(void)
+{
+	struct sent sent;
+
+	event_begins();
+	cpu(1)->halt = 1;
+	spin(ahead);
+	sent = send(icr_to(cpu(1)));
+	await(cpu(1), FIRED, "IPI to a CPU in HLT");
+	event_ends();
+	cpu(1)->halt = 0;
+	release(cpu(1));
+	return cpu(1)->stamp - sent.start;
+}
+
+static uint32_t ipi_round_trip(void)
+{
+	struct cpu *me = this_cpu();
+	struct sent sent;
+
+	cpu(1)->reply = icr_to(me);
+	event_begins();
+	sent = send(icr_to(cpu(1)));
+	await(me, FIRED, "IPI in reply");
+	event_ends();
+	cpu(1)->reply = 0;
+	acknowledge();
+	release(cpu(1));
+	return me->stamp - sent.start;
+}
+
+static uint32_t multicast_send(void)
+{
+	uint32_t cluster = cpu(1)->logical_id & 0xffff0000, others = 0, i;
+	struct sent sent;
+
+	for (i = 1; i < cpus; i++) {
+		if ((cpu(i)->logical_id & 0xffff0000) != cluster)
+			fail("CPUs in several clusters");
+		others |= cpu(i)->logical_id;
+	}
+	event_begins();
+	sent = send((uint64_t)others << 32 | ICR_LOGICAL | ICR_ASSERT | VECTOR);
+	for (i = 1; i < cpus; i++)
+		await(cpu(i), FIRED, "multicast IPI");
+	event_ends();
+	for (i = 1; i < cpus; i++)
+		release(cpu(i));
+	return sent.ticks;
+}
+
+static const struct {
+	const char *name;
+	uint32_t (*measure)(void);
+	uint32_t cpus;			/* that it needs */
+} sections[] = {
+	{ "empty", empty, 1 },		/* no event */
+	{ "timer_arm", timer_arm, 1 },
+	{ "timer_fire", timer_fire, 1 },
+	{ "hlt_wake_timer", hlt_wake_timer, 1 },
+	{ "self_ipi", self_ipi, 1 },
+	{ "eoi", eoi, 1 },
+	{ "msr_write", msr_write, 1 },
+	{ "ipi_send", ipi_send, 2 },
+	{ "ipi_deliver", ipi_deliver, 2 },
+	{ "hlt_wake_ipi", hlt_wake_ipi, 2 },
+	{ "ipi_round_trip", ipi_round_trip, 2 },
+	{ "multicast_send", multicast_send, 2 },
+};
+
+static void run(uint32_t (*measure)(void), uint32_t count)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		samples[i] = measure();
+}
+
+static void run_all(void)
+{
+	uint32_t i;
+
+	ahead = 50000;
+	for (i = 0; i < ARRAY_SIZE(sections); i++) {
+		if (sections[i].cpus > cpus)
+			continue;
+		run(sections[i].measure, WARM_UP);
+		run(sections[i].measure, rounds);
+		report(sections[i].name, samples, rounds);
+	}
+	/* A mark is a slow exit, which must be over before the timer fires. */
+	ahead = 200000;
+	marks = 1;
+	for (i = 1; i < ARRAY_SIZE(sections) && marked_rounds; i++) {
+		if (sections[i].cpus > cpus)
+			continue;
+		run(sections[i].measure, marked_rounds);
+		put_result("marked_", sections[i].name, marked_rounds);
+	}
+}
+
+void ap_c(struct cpu *me)
+{
+	set_up_cpu();
+	me->id = rdmsr(X2APIC_ID);
+	me->logical_id = rdmsr(X2APIC_LDR);
+	me->up = 1;
+	__asm__ volatile("sti" : : : "memory");
+	for (;;) {
+		while (me->state == READY) {
+			if (me->halt)
+				halt_while_ready(me);
+		}
+		while (me->state != RELEASED)
+			;
+		acknowledge();
+	}
+}
+
+/* All of them, again and again until there are enough: some may be plugged in late. */
+static void start_others(void)
+{
+	uint64_t limit = rdtsc() + TIMEOUT;
+	uint32_t i, up;
+
+	for (i = 0; i < (uint32_t)(ap_end - ap_begin); i++)
+		((volatile char *)AP_PAGE)[i] = ap_begin[i];
+	do {
+		if (rdtsc() > limit)
+			fail("fewer CPUs than cpus=");
+		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_INIT);
+		spin(1000000);
+		ap_next = 1;
+		for (i = 1; i < cpus; i++)
+			cpu(i)->up = 0;
+		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | AP_PAGE >> 12);
+		spin(1000000);
+		for (i = 1, up = 1; i < cpus; i++)
+			up += cpu(i)->up;
+	} while (up < cpus);
+}
+
+static void first_cpu(void)
+{
+	this_cpu()->id = rdmsr(X2APIC_ID);
+	wrmsr(X2APIC_LVTT, VECTOR | LVTT_DEADLINE);
+	__asm__ volatile("sti" : : : "memory");
+	if (cpus > 1)
+		start_others();
+	run_all();
+	put_result("unexpected", "", unexpected);
+	put_result("done", "", 1);
+	end();
+}
+
+void start_c(const char *cmdline);
+void start_c(const char *cmdline)
+{
+	lab_exact();
+	set_up_serial();
+	put_result("started", "", 1);
+	cpus = number(cmdline, "cpus=", 1);
+	rounds = number(cmdline, "rounds=", 200);
+	marked_rounds = number(cmdline, "marks=", 0);
+	if (!cpus || cpus > MAX_CPUS || !rounds || rounds > MAX_ROUNDS ||
+	    marked_rounds > MAX_ROUNDS)
+		fail("a number that is out of range");
+	set_up(on_other);
+	gate(VECTOR, on_interrupt);
+	/* From now on with a stack in this CPU's page. */
+	__asm__ volatile("mov %0, %%esp\n\tcall *%1" : :
+			 "r"(&cpu_pages[1]), "r"(first_cpu) : "memory");
+	__builtin_unreachable();
+}
