@@ -7,7 +7,7 @@
 #: witness  1 2 3 4 5 6 7 8
 #: timeout  900
 #: groups   bench
-#: exitless timer_arm timer_fire self_ipi eoi hlt_wake_timer ipi_deliver.others
+#: exitless timer_arm timer_fire self_ipi eoi msr_write hlt_wake_timer ipi_deliver.others
 #: exitless hlt_wake_ipi.others
 
 VCPUS=8
