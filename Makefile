@@ -32,6 +32,9 @@ bench-overhead: all		## what ordinary VMs pay: instructions per exit, both kerne
 bench: all			## instructions per timer, IPI, EOI...: bare metal, stock, hpvm
 	@scripts/bench
 
+bench-isolation: all		## what a busy host does to a guest's CPU in a minute
+	@scripts/bench-isolation
+
 check: all selftests		## all tests that take minutes
 	@scripts/check short
 
@@ -54,4 +57,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all qemu kernel kernel-stock selftests demo bench bench-overhead check check-long patches kernel-deb clean help
+.PHONY: all qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation check check-long patches kernel-deb clean help

@@ -204,12 +204,13 @@ def base(config):
         target = os.path.join(config.work, "base.cpio")
         roms = option_roms(config)
         kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
-        inputs = [config.qemu, guest_kernel(config), guest_initrd(config), *kernels, *roms,
+        status = os.path.join(config.top, "scripts", "hpvm-status")
+        inputs = [config.qemu, status, guest_kernel(config), guest_initrd(config), *kernels, *roms,
                   *FIRMWARE, __file__]
         if newer(target, *inputs):
             return target
         cpio = Cpio()
-        for directory in ("proc", "sys", "dev", "tmp", "run", "root", "etc"):
+        for directory in ("proc", "sys", "dev", "tmp", "run", "root", "etc", "mnt"):
             cpio.directory(directory)
         cpio.device("dev/console", 5, 1)
         cpio.device("dev/null", 1, 3)
@@ -220,6 +221,7 @@ def base(config):
             if applet != "busybox":
                 cpio.link("bin/" + applet, "busybox")
         cpio.program("bin/qemu", config.qemu)
+        cpio.copy("bin/hpvm-status", status)
         for library in libraries(config.qemu):
             cpio.copy(library.lstrip("/"), os.path.realpath(library))
         for rom in [*FIRMWARE, *roms]:

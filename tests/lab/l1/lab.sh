@@ -25,6 +25,9 @@ is() {
     if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1 (got '$2', wanted '$3')"; fi
 }
 
+# not COMMAND...: succeeds when it fails.
+not() { ! "$@"; }
+
 # nap: a tenth of a second, without a new process, whose end would have the kernel
 # flush TLBs on all CPUs, the guest's too. (Nothing ever comes through the pipe.)
 mkfifo /run/nap

@@ -2,7 +2,6 @@
 #: title   exits of the same guest in direct mode
 #: kernel  hpvm
 #: labs    vmx svm
-#: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 900
 #: groups  check demo svm
 

@@ -2,7 +2,6 @@
 #: title   taking and giving back a CPU many times: nothing leaks
 #: kernel  hpvm
 #: labs    vmx svm
-#: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 1800
 #: groups  long
 

@@ -2,7 +2,6 @@
 #: title   a CPU whose QEMU was killed is an ordinary CPU again
 #: kernel  hpvm
 #: labs    vmx svm
-#: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 600
 #: groups  check svm
 

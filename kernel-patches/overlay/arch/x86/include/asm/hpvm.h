@@ -30,6 +30,7 @@
  * @expires:	the deadline @csd is to start @timer with
  * @asked:	@csd is on its way
  * @cpu:	the dedicated CPU
+ * @events:	times that the host's timers were looked at
  * @c3stop:	CLOCK_EVT_FEAT_C3STOP, if the LAPIC's device has it
  */
 struct hpvm_clock {
@@ -39,7 +40,35 @@ struct hpvm_clock {
 	ktime_t				expires;
 	atomic_t			asked;
 	unsigned int			cpu;
+	unsigned long			events;
 	unsigned int			c3stop;
+};
+
+/* The bits of the mask of pending work. */
+enum hpvm_work {
+	HPVM_WORK_RESCHEDULE,
+	HPVM_WORK_CALL_FUNCTION,
+	HPVM_WORK_CALL_FUNCTION_SINGLE,
+	HPVM_WORK_IRQ_WORK,
+	HPVM_WORK_TIMER,
+	HPVM_WORK_REBOOT,
+	HPVM_NR_WORK,
+};
+
+/**
+ * struct hpvm_vcpu_status - what KVM says about the vCPU on a dedicated CPU
+ * @id:		KVM's vCPU number
+ * @direct:	in direct mode
+ * @timer:	enum kvm_hpvm_timer_step
+ * @reasons:	KVM_HPVM_REASON_*
+ * @timer_reasons: KVM_HPVM_TIMER_REASON_*
+ */
+struct hpvm_vcpu_status {
+	int	id;
+	bool	direct;
+	u8	timer;
+	u64	reasons;
+	u64	timer_reasons;
 };
 
 /**
@@ -51,11 +80,13 @@ struct hpvm_clock {
  *		was taken up: the way to get out of (or not into) the guest.  Runs
  *		in NMI context.
  * @nmi_sent:	NMIs sent for @pending
+ * @nmis_sent:	the same by the work that was first
  * @nmi_claimed: NMIs taken for ours; never more than @nmi_sent
  * @nmi_window:	NMIs between the last check and the VM entry
  * @holder:	who the CPU is dedicated to
  * @stray:	takes an interrupt of the guest that arrives in the host
  * @guest:	for @stray
+ * @vcpu:	for the administrator
  * @lvt:	host's values of the LVT entries masked while dedicated
  */
 struct hpvm_pcpu {
@@ -64,12 +95,14 @@ struct hpvm_pcpu {
 	int			rung;
 	bool			(*force_exit)(void);
 	atomic_t		nmi_sent;
+	atomic_t		nmis_sent[HPVM_NR_WORK];
 	unsigned int		nmi_claimed;
 	unsigned long		nmi_window;
 	struct hpvm_clock	clock;
 	struct pid		*holder;
 	void			(*stray)(void *guest, u8 vector);
 	void			*guest;
+	struct hpvm_vcpu_status	vcpu;
 	u32			lvt[10];
 };
 
@@ -109,15 +142,6 @@ bool hpvm_cpu_in_cpuset(unsigned int cpu);
 bool hpvm_cpu_supported(void);
 
 /* ipi.c: host IPIs to a dedicated CPU. */
-enum hpvm_work {
-	HPVM_WORK_RESCHEDULE,
-	HPVM_WORK_CALL_FUNCTION,
-	HPVM_WORK_CALL_FUNCTION_SINGLE,
-	HPVM_WORK_IRQ_WORK,
-	HPVM_WORK_TIMER,
-	HPVM_WORK_REBOOT,
-};
-
 int hpvm_ipi_init(void);
 void hpvm_ipi_enable(void);
 void hpvm_ipi_disable(void);

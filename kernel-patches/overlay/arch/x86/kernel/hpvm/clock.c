@@ -75,6 +75,7 @@ static int hpvm_clock_shutdown(struct clock_event_device *evt)
 /* HPVM_WORK_TIMER, in interrupt context on the dedicated CPU. */
 void hpvm_clock_event(struct hpvm_clock *clock)
 {
+	clock->events++;
 	if (clockevent_state_oneshot(&clock->evt))
 		clock->evt.event_handler(&clock->evt);
 }

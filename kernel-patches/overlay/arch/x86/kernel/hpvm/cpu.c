@@ -2,12 +2,12 @@
 /*
  * Taking a CPU for a guest, and giving it back.
  *
- * A dedicated CPU is an ordinary CPU to the scheduler.  What differs, from
- * taking to giving back, whether the guest runs or not:
+ * What differs on a dedicated CPU, from taking to giving back, whether the guest
+ * runs or not:
  *
+ * - the host's tasks, timers and device interrupts are elsewhere (isolate.c);
  * - host IPIs arrive as NMIs (ipi.c);
  * - its clock event device is ours (clock.c), the LAPIC timer is the guest's;
- * - device interrupts are elsewhere;
  * - the LVT entries that the host uses are masked, unless they are NMI or SMI;
  * - the spurious vector is one that no interrupt can have.
  *
@@ -21,15 +21,14 @@
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/cpuset.h>
+#include <linux/dedicated_cpus.h>
 #include <linux/export.h>
 #include <linux/init.h>
-#include <linux/interrupt.h>
-#include <linux/irq.h>
-#include <linux/irqdesc.h>
-#include <linux/irqnr.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/isolation.h>
+#include <linux/suspend.h>
 
 #include <asm/apic.h>
 #include <asm/hpvm.h>
@@ -38,7 +37,10 @@
 
 #include "cpu.h"
 
-/* Serialises taking and giving back; protects hpvm_cpus and ->holder. */
+/*
+ * Serialises taking and giving back; protects ->holder and, together with
+ * cpus_read_lock(), bits that are set in hpvm_cpus.  Taken first.
+ */
 static DEFINE_MUTEX(hpvm_mutex);
 static struct cpumask hpvm_cpus;
 static bool hpvm_ready __ro_after_init;
@@ -150,47 +152,6 @@ static void hpvm_cpu_run_work(void *data)
 		       atomic_read(this_cpu_ptr(&hpvm_pcpu.nmi_sent)));
 }
 
-static bool hpvm_irq_is_on(unsigned int irq, unsigned int cpu)
-{
-	struct irq_data *data = irq_get_irq_data(irq);
-	const struct cpumask *mask;
-
-	if (!data || !irqd_is_started(data) || irqd_is_per_cpu(data))
-		return false;
-	mask = irq_data_get_effective_affinity_mask(data);
-	return mask && cpumask_test_cpu(cpu, mask);
-}
-
-/*
- * Move the device interrupts of @cpu elsewhere.  Those that the kernel manages
- * (a queue for each CPU) can't be moved; they would enter the guest.
- */
-static int hpvm_cpu_move_irqs(unsigned int cpu)
-{
-	cpumask_var_t to;
-	unsigned int irq;
-	int r = 0;
-
-	if (!zalloc_cpumask_var(&to, GFP_KERNEL))
-		return -ENOMEM;
-	cpumask_andnot(to, cpu_online_mask, &hpvm_cpus);
-	cpumask_clear_cpu(cpu, to);
-
-	irq_lock_sparse();
-	for_each_active_irq(irq) {
-		if (!hpvm_irq_is_on(irq, cpu))
-			continue;
-		irq_set_affinity(irq, to);
-		if (hpvm_irq_is_on(irq, cpu)) {
-			pr_warn("CPU %u: interrupt %u can't be moved away\n", cpu, irq);
-			r = -ENOTEMPTY;
-		}
-	}
-	irq_unlock_sparse();
-	free_cpumask_var(to);
-	return r;
-}
-
 /* The last dedicated CPU is gone: IPIs are the apic driver's again. */
 static void hpvm_ipi_put(void)
 {
@@ -201,6 +162,42 @@ static void hpvm_ipi_put(void)
 	/* Until here a doorbell may have been on its way. */
 	synchronize_rcu();
 	x86_platform_ipi_callback = NULL;
+}
+
+/* With hpvm_mutex held.  May the CPU be taken?  It can't go offline afterwards. */
+static int hpvm_cpu_reserve(unsigned int cpu, struct pid *holder)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+	unsigned int hk, left = 0;
+	int r = 0;
+
+	cpus_read_lock();
+	for_each_online_cpu(hk)
+		if (hk != cpu && !cpumask_test_cpu(hk, &hpvm_cpus) &&
+		    housekeeping_cpu(hk, HK_TYPE_TIMER))
+			left++;
+
+	if (!cpu_online(cpu)) {
+		r = -ENODEV;
+	} else if (cpumask_test_cpu(cpu, &hpvm_cpus)) {
+		r = -EBUSY;
+	} else if (!left) {
+		r = -ENOSPC;
+	} else {
+		cpumask_set_cpu(cpu, &hpvm_cpus);
+		p->holder = get_pid(holder);
+	}
+	cpus_read_unlock();
+	return r;
+}
+
+static void hpvm_cpu_unreserve(unsigned int cpu)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+
+	put_pid(p->holder);
+	p->holder = NULL;
+	cpumask_clear_cpu(cpu, &hpvm_cpus);
 }
 
 /**
@@ -214,13 +211,12 @@ static void hpvm_ipi_put(void)
  * -EBUSY	it's dedicated already
  * -ENOSPC	it's the last one that the host has for itself
  * -ENOTEMPTY	device interrupts that can't be moved target it; the log names them
+ * -ENOMEM
  * -EOPNOTSUPP	hpvm_cpu_supported() is false
  */
 int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
 {
-	struct hpvm_pcpu *p;
-	unsigned int hk, left = 0;
-	int r = 0;
+	int r;
 
 	if (!hpvm_cpu_supported())
 		return -EOPNOTSUPP;
@@ -235,32 +231,20 @@ int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
 		static_branch_enable(&hpvm_stray_key);
 	}
 
-	cpus_read_lock();
-	p = per_cpu_ptr(&hpvm_pcpu, cpu);
-	for_each_online_cpu(hk)
-		if (hk != cpu && !cpumask_test_cpu(hk, &hpvm_cpus) &&
-		    housekeeping_cpu(hk, HK_TYPE_TIMER))
-			left++;
-
-	if (!cpu_online(cpu))
-		r = -ENODEV;
-	else if (cpumask_test_cpu(cpu, &hpvm_cpus))
-		r = -EBUSY;
-	else if (!left)
-		r = -ENOSPC;
-	else
-		r = hpvm_cpu_move_irqs(cpu);
+	r = hpvm_cpu_reserve(cpu, holder);
 	if (r)
 		goto out;
-
-	cpumask_set_cpu(cpu, &hpvm_cpus);
-	p->holder = get_pid(holder);
+	r = hpvm_isolate(cpu);
+	if (r) {
+		hpvm_cpu_unreserve(cpu);
+		goto out;
+	}
 	hpvm_clock_take(cpu);
 	smp_call_function_single(cpu, hpvm_cpu_enter, NULL, 1);
 	/* Senders that had looked at ->dedicated before are done after this. */
 	synchronize_rcu();
+	hpvm_status_add(cpu);
 out:
-	cpus_read_unlock();
 	hpvm_ipi_put();
 	mutex_unlock(&hpvm_mutex);
 	return r;
@@ -275,10 +259,8 @@ EXPORT_SYMBOL_GPL(hpvm_cpu_take);
  */
 void hpvm_cpu_give(unsigned int cpu)
 {
-	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
-
 	mutex_lock(&hpvm_mutex);
-	cpus_read_lock();
+	hpvm_status_remove(cpu);
 
 	smp_call_function_single(cpu, hpvm_cpu_quiesce_lapic, NULL, 1);
 	hpvm_clock_give(cpu);
@@ -287,11 +269,8 @@ void hpvm_cpu_give(unsigned int cpu)
 	synchronize_rcu();
 	smp_call_function_single(cpu, hpvm_cpu_run_work, NULL, 1);
 
-	put_pid(p->holder);
-	p->holder = NULL;
-	cpumask_clear_cpu(cpu, &hpvm_cpus);
-
-	cpus_read_unlock();
+	hpvm_unisolate(cpu);
+	hpvm_cpu_unreserve(cpu);
 	hpvm_ipi_put();
 	mutex_unlock(&hpvm_mutex);
 }
@@ -338,11 +317,30 @@ bool hpvm_cpu_in_cpuset(unsigned int cpu)
 }
 EXPORT_SYMBOL_GPL(hpvm_cpu_in_cpuset);
 
-/* A CPU that is a guest's can't go offline: its vCPU has nowhere to run. */
+/*
+ * A CPU that is a guest's can't go offline: its vCPU has nowhere to run.  Under
+ * cpus_write_lock(), so that it isn't being reserved.
+ */
 static int hpvm_cpu_offline(unsigned int cpu)
 {
-	return READ_ONCE(per_cpu(hpvm_pcpu.dedicated, cpu)) ? -EBUSY : 0;
+	if (cpumask_test_cpu(cpu, &hpvm_cpus))
+		return -EBUSY;
+	return tick_hand_over(cpu);
 }
+
+/* Dedicated CPUs can't be suspended with the others.  Say so before it begins. */
+static int hpvm_pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	if (event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE)
+		return NOTIFY_DONE;
+	if (cpumask_empty(&hpvm_cpus))
+		return NOTIFY_DONE;
+	pr_err("can't suspend: CPUs %*pbl are dedicated to guests\n",
+	       cpumask_pr_args(&hpvm_cpus));
+	return notifier_from_errno(-EBUSY);
+}
+
+static struct notifier_block hpvm_pm_notifier = { .notifier_call = hpvm_pm_notify };
 
 static int __init hpvm_cpu_init(void)
 {
@@ -358,7 +356,11 @@ static int __init hpvm_cpu_init(void)
 				      NULL, hpvm_cpu_offline);
 	if (r < 0)
 		return r;
+	r = register_pm_notifier(&hpvm_pm_notifier);
+	if (r)
+		return r;
 	hpvm_apic_timer_measure();
+	hpvm_status_init();
 	hpvm_ready = true;
 	return 0;
 }

@@ -74,6 +74,7 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 		hpvm_notice(p);
 	} else {
 		atomic_inc(&p->nmi_sent);
+		atomic_inc(&p->nmis_sent[work]);
 		apic->send_IPI(cpu, NMI_VECTOR);
 	}
 }

@@ -212,6 +212,19 @@ static void go_direct(struct kvm_vcpu *vcpu)
 	++vcpu->stat.hpvm_direct_entries;
 }
 
+/* For the administrator, who doesn't want to disturb the vCPU by an ioctl. */
+static void report_status(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	struct hpvm_vcpu_status *s = per_cpu_ptr(&hpvm_pcpu.vcpu, h->pcpu);
+
+	WRITE_ONCE(s->id, vcpu->vcpu_id);
+	WRITE_ONCE(s->direct, h->direct);
+	WRITE_ONCE(s->timer, h->timer);
+	WRITE_ONCE(s->reasons, h->reasons);
+	WRITE_ONCE(s->timer_reasons, h->timer_reasons);
+}
+
 /* Before events are injected; vCPU loaded, IRQs on. */
 void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 {
@@ -223,6 +236,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 		if (h->direct)
 			go_ordinary(vcpu);
 		h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
+		report_status(vcpu);
 		return;
 	}
 	if (!h->direct)
@@ -232,6 +246,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	if (step != h->timer)
 		kvm_hpvm_timer_switch(vcpu, step);
 	kvm_hpvm_update_msrs(vcpu);
+	report_status(vcpu);
 }
 
 /*
@@ -240,8 +255,10 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
  */
 void __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 {
-	if (vcpu->arch.hpvm->direct)
-		go_ordinary(vcpu);
+	if (!vcpu->arch.hpvm->direct)
+		return;
+	go_ordinary(vcpu);
+	report_status(vcpu);
 }
 
 static bool hpvm_cpu_listed(unsigned int cpu)
@@ -327,6 +344,7 @@ static int hpvm_bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));
 	vcpu->arch.hpvm = h;
 	kvm_hpvm_ipi_bind(vcpu);
+	report_status(vcpu);
 	return 0;
 }
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _LINUX_DEDICATED_CPUS_H
+#define _LINUX_DEDICATED_CPUS_H
+
+/*
+ * CPUs that are taken from the host at run time and given back later: what
+ * "isolcpus=", "nohz_full=" and "irqaffinity=" do at boot, for one CPU at a time.
+ *
+ * Each dedicate function may sleep, is called with the CPU online and kept so,
+ * without cpus_read_lock() held, and is undone by its release function.  The
+ * caller serialises them all.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/jump_label.h>
+#include <linux/sched.h>
+
+#ifdef CONFIG_DEDICATED_CPUS
+
+/* On while a CPU is dedicated. */
+DECLARE_STATIC_KEY_FALSE(dedicated_cpus_key);
+
+/* kernel/sched/dedicated.c: tasks, load balancing, unbound work. */
+int sched_dedicate_cpu(unsigned int cpu);
+void sched_release_cpu(unsigned int cpu);
+int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
+			   const struct cpumask *allowed);
+
+/*
+ * Where to run @p instead of @cpu: elsewhere if @cpu is dedicated and @p may run on
+ * another one.  Under p->pi_lock.
+ */
+static inline int dedicated_cpus_avoid(struct task_struct *p, int cpu,
+				       const struct cpumask *allowed)
+{
+	if (static_branch_unlikely(&dedicated_cpus_key))
+		return __dedicated_cpus_avoid(p, cpu, allowed);
+	return cpu;
+}
+
+/* kernel/irq/dedicated.c: device interrupts. */
+int irq_dedicate_cpu(unsigned int cpu);
+void irq_release_cpu(unsigned int cpu);
+void __irq_avoid_dedicated_cpus(struct cpumask *mask);
+
+/* Take the dedicated CPUs out of the CPUs that an interrupt is about to target. */
+static inline void irq_avoid_dedicated_cpus(struct cpumask *mask)
+{
+	if (static_branch_unlikely(&dedicated_cpus_key))
+		__irq_avoid_dedicated_cpus(mask);
+}
+
+/* kernel/time/tick-dedicated.c: tick, RCU, time accounting, timers. */
+int tick_dedicate_cpu(unsigned int cpu);
+void tick_release_cpu(unsigned int cpu);
+int tick_hand_over(unsigned int cpu);
+
+#else
+
+static inline int sched_dedicate_cpu(unsigned int cpu) { return 0; }
+static inline void sched_release_cpu(unsigned int cpu) {}
+static inline int irq_dedicate_cpu(unsigned int cpu) { return 0; }
+static inline void irq_release_cpu(unsigned int cpu) {}
+static inline int tick_dedicate_cpu(unsigned int cpu) { return 0; }
+static inline void tick_release_cpu(unsigned int cpu) {}
+static inline int tick_hand_over(unsigned int cpu) { return 0; }
+static inline void irq_avoid_dedicated_cpus(struct cpumask *mask) {}
+
+static inline int dedicated_cpus_avoid(struct task_struct *p, int cpu,
+				       const struct cpumask *allowed)
+{
+	return cpu;
+}
+
+#endif /* CONFIG_DEDICATED_CPUS */
+#endif /* _LINUX_DEDICATED_CPUS_H */

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Keeping device interrupts off dedicated CPUs.
+ *
+ * An interrupt's affinity says what its owner wants, and stays what it is, also
+ * when it's written meanwhile.  What differs is the mask that its chip is told:
+ * irq_do_set_affinity() leaves dedicated CPUs out of it.  So taking a CPU means
+ * to program each interrupt that targets it once more, and so does giving it
+ * back, when those that were here return.
+ */
+#include <linux/bitmap.h>
+#include <linux/dedicated_cpus.h>
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "internals.h"
+
+/* Changed with the caller's serialisation, read under any descriptor's lock. */
+static struct cpumask irq_dedicated_mask;
+/* The interrupts that were moved away from a CPU, by number. */
+static DEFINE_PER_CPU(unsigned long *, irq_moved);
+static DEFINE_PER_CPU(unsigned int, irq_moved_bits);
+
+/*
+ * Under the descriptor's lock.  An affinity of nothing but dedicated CPUs means
+ * any other CPU for now.
+ */
+void __irq_avoid_dedicated_cpus(struct cpumask *mask)
+{
+	if (!cpumask_intersects(mask, &irq_dedicated_mask))
+		return;
+	if (!cpumask_andnot(mask, mask, &irq_dedicated_mask))
+		cpumask_andnot(mask, cpu_online_mask, &irq_dedicated_mask);
+}
+
+static bool irq_is_on(struct irq_data *data, unsigned int cpu)
+{
+	if (!irqd_is_started(data) || irqd_is_per_cpu(data))
+		return false;
+	return cpumask_test_cpu(cpu, irq_data_get_effective_affinity_mask(data));
+}
+
+/*
+ * Program the interrupt for @mask, now: one whose chip can't do it between two
+ * interrupts is masked meanwhile, as CPU hotplug does.  Under the descriptor's lock.
+ */
+static int irq_program(struct irq_desc *desc, const struct cpumask *mask)
+{
+	struct irq_data *data = irq_desc_get_irq_data(desc);
+	struct irq_chip *chip = irq_data_get_irq_chip(data);
+	bool maskchip = !irq_can_move_pcntxt(data) && !irqd_irq_masked(data);
+	int r;
+
+	if (!chip || !chip->irq_set_affinity)
+		return -EINVAL;
+	if (maskchip && chip->irq_mask)
+		chip->irq_mask(data);
+	r = irq_do_set_affinity(data, mask, false);
+	if (maskchip && chip->irq_unmask)
+		chip->irq_unmask(data);
+	return r;
+}
+
+/* Under the descriptor's lock.  Is the interrupt off the CPU now? */
+static bool irq_move_off(struct irq_desc *desc, unsigned int cpu)
+{
+	struct irq_data *data = irq_desc_get_irq_data(desc);
+	const struct cpumask *affinity = irq_data_get_affinity_mask(data);
+
+	/* A move that waits for the next interrupt is what the owner wants last. */
+	if (irq_fixup_move_pending(desc, true))
+		affinity = irq_desc_get_pending_mask(desc);
+	irq_program(desc, affinity);
+	return !irq_is_on(data, cpu);
+}
+
+/* On the CPU, in a kworker. */
+static long irq_move_all_off(void *unused)
+{
+	unsigned int irq, cpu = raw_smp_processor_id();
+	unsigned long flags;
+	struct irq_desc *desc;
+	long r = 0;
+
+	irq_lock_sparse();
+	for_each_active_irq(irq) {
+		desc = irq_to_desc(irq);
+		if (!desc)
+			continue;
+		raw_spin_lock_irqsave(&desc->lock, flags);
+		if (irq_is_on(irq_desc_get_irq_data(desc), cpu)) {
+			/* Of an earlier move; with that pending there's no other. */
+			irq_force_complete_move(desc);
+			if (irq_move_off(desc, cpu)) {
+				if (irq < per_cpu(irq_moved_bits, cpu))
+					__set_bit(irq, per_cpu(irq_moved, cpu));
+			} else {
+				pr_warn("CPU %u: interrupt %u can't be moved away\n", cpu, irq);
+				r = -ENOTEMPTY;
+			}
+		}
+		raw_spin_unlock_irqrestore(&desc->lock, flags);
+	}
+	irq_unlock_sparse();
+	return r;
+}
+
+/*
+ * On the CPU, in a kworker: free the vectors of what was moved, now that nothing can
+ * be on its way to them.  Else that's done here when the interrupt comes again.
+ */
+static long irq_complete_moves(void *unused)
+{
+	unsigned int irq, cpu = raw_smp_processor_id();
+	unsigned long flags;
+	struct irq_desc *desc;
+
+	irq_lock_sparse();
+	for_each_set_bit(irq, per_cpu(irq_moved, cpu), per_cpu(irq_moved_bits, cpu)) {
+		desc = irq_to_desc(irq);
+		if (!desc)
+			continue;
+		raw_spin_lock_irqsave(&desc->lock, flags);
+		irq_force_complete_move(desc);
+		raw_spin_unlock_irqrestore(&desc->lock, flags);
+	}
+	irq_unlock_sparse();
+	return 0;
+}
+
+/**
+ * irq_dedicate_cpu - move device interrupts off a CPU and keep them off
+ * @cpu:	an online CPU; see <linux/dedicated_cpus.h> for the context
+ *
+ * Interrupts that were raised before have been handled when it returns.
+ *
+ * Returns 0, -ENOMEM, or -ENOTEMPTY if there is one that can't be moved; the log
+ * names it.
+ */
+int irq_dedicate_cpu(unsigned int cpu)
+{
+	unsigned int bits = nr_irqs;
+	long r;
+
+	per_cpu(irq_moved_bits, cpu) = bits;
+	per_cpu(irq_moved, cpu) = bitmap_zalloc(bits, GFP_KERNEL);
+	if (!per_cpu(irq_moved, cpu))
+		return -ENOMEM;
+	cpumask_set_cpu(cpu, &irq_dedicated_mask);
+	static_branch_inc(&dedicated_cpus_key);
+
+	r = work_on_cpu(cpu, irq_move_all_off, NULL);
+	/* The CPU takes what is on its way; longer than any bus needs. */
+	usleep_range(2000, 4000);
+	work_on_cpu(cpu, irq_complete_moves, NULL);
+	if (r)
+		irq_release_cpu(cpu);
+	return r;
+}
+
+/* Under the descriptor's lock. */
+static void irq_move_back(struct irq_desc *desc, unsigned int cpu)
+{
+	struct irq_data *data = irq_desc_get_irq_data(desc);
+	struct cpumask *affinity = desc->irq_common_data.affinity;
+	cpumask_var_t wanted;
+
+	if (!irqd_is_started(data) || !cpumask_test_cpu(cpu, affinity) ||
+	    !alloc_cpumask_var(&wanted, GFP_ATOMIC))
+		return;
+	/* A vector stays where it is as long as the affinity allows it. */
+	cpumask_copy(wanted, affinity);
+	irq_program(desc, cpumask_of(cpu));
+	cpumask_copy(affinity, wanted);
+	free_cpumask_var(wanted);
+}
+
+/* Device interrupts may target the CPU again; those that did, do again. */
+void irq_release_cpu(unsigned int cpu)
+{
+	unsigned long *moved = per_cpu(irq_moved, cpu), flags;
+	struct irq_desc *desc;
+	unsigned int irq;
+
+	static_branch_dec(&dedicated_cpus_key);
+	cpumask_clear_cpu(cpu, &irq_dedicated_mask);
+
+	irq_lock_sparse();
+	for_each_set_bit(irq, moved, per_cpu(irq_moved_bits, cpu)) {
+		desc = irq_to_desc(irq);
+		if (!desc)
+			continue;
+		raw_spin_lock_irqsave(&desc->lock, flags);
+		irq_move_back(desc, cpu);
+		raw_spin_unlock_irqrestore(&desc->lock, flags);
+	}
+	irq_unlock_sparse();
+
+	per_cpu(irq_moved, cpu) = NULL;
+	bitmap_free(moved);
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Keeping the host's tasks off dedicated CPUs.
+ *
+ * The CPU leaves the housekeeping masks, which takes it out of the scheduling
+ * domains: no load balancing reaches it.  A task that wakes up, is forked or
+ * gets a new affinity goes elsewhere, unless its affinity allows nothing but
+ * dedicated CPUs: that's the vCPU's thread, kernel threads of this CPU, and what
+ * an administrator pinned here.  Affinities themselves are left as they are, so
+ * that there is nothing to restore.
+ */
+#include <linux/mmu_context.h>
+#include <linux/sched/isolation.h>
+
+#include "sched.h"
+
+DEFINE_STATIC_KEY_FALSE(dedicated_cpus_key);
+
+/* Changed with the caller's serialisation, read at any time. */
+static struct cpumask dedicated_mask;
+
+/**
+ * struct sched_dedicated - what to undo when a CPU is released
+ * @types:	housekeeping types that it was in
+ * @fair_runtime: of the CPU's fair server; 0: it was off
+ * @wq_excluded: unbound work was kept off already
+ */
+struct sched_dedicated {
+	unsigned long types;
+	u64 fair_runtime;
+	bool wq_excluded;
+};
+
+static DEFINE_PER_CPU(struct sched_dedicated, sched_dedicated);
+
+/* Under p->pi_lock, IRQs off.  An idle CPU, if there is one. */
+int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
+			   const struct cpumask *allowed)
+{
+	int other, found = cpu;
+
+	if (!cpumask_test_cpu(cpu, &dedicated_mask) || is_migration_disabled(p))
+		return cpu;
+
+	for_each_cpu_and(other, allowed, cpu_active_mask) {
+		if (cpumask_test_cpu(other, &dedicated_mask))
+			continue;
+		found = other;
+		if (available_idle_cpu(other))
+			break;
+	}
+	return found;
+}
+
+/* A task that is queued on @cpu and needn't be, with a reference; or NULL. */
+static struct task_struct *find_movable_task(unsigned int cpu)
+{
+	struct task_struct *g, *p;
+
+	guard(rcu)();
+	for_each_process_thread(g, p) {
+		if (task_cpu(p) != cpu || !READ_ONCE(p->on_rq))
+			continue;
+		if (__dedicated_cpus_avoid(p, cpu, p->cpus_ptr) != cpu)
+			return get_task_struct(p);
+	}
+	return NULL;
+}
+
+/*
+ * Sleeping tasks go elsewhere when they wake up.  New ones don't come, so this
+ * ends; the limit is for tasks whose affinity changes meanwhile.
+ */
+static void push_tasks(unsigned int cpu)
+{
+	unsigned int limit = 10000;
+	struct task_struct *p;
+
+	while (limit-- && (p = find_movable_task(cpu)))
+		stop_one_cpu(cpu, __balance_push_cpu_stop, p);
+}
+
+/*
+ * Once a second: a task that was allowed nowhere else stays when its affinity
+ * grows, and one in migrate_disable() stays at first.
+ */
+static void sweep_tasks(struct work_struct *work)
+{
+	unsigned int cpu;
+
+	for_each_cpu(cpu, &dedicated_mask)
+		if (READ_ONCE(cpu_rq(cpu)->nr_running) > 1)
+			push_tasks(cpu);
+	queue_delayed_work(system_unbound_wq, to_delayed_work(work), HZ);
+}
+
+static DECLARE_DELAYED_WORK(sweep_work, sweep_tasks);
+
+/*
+ * The fair server keeps real-time tasks from starving fair ones, with a timer on
+ * each CPU.  There's one task here.
+ */
+static u64 set_fair_server(unsigned int cpu, u64 runtime)
+{
+	struct rq *rq = cpu_rq(cpu);
+	struct sched_dl_entity *server = &rq->fair_server;
+	u64 before;
+
+	guard(rq_lock_irqsave)(rq);
+	before = server->dl_runtime;
+	/* Not before it ran for the first time: that sets its parameters. */
+	if (!server->dl_server || before == runtime)
+		return before;
+	update_rq_clock(rq);
+	dl_server_stop(server);
+	if (dl_server_apply_params(server, runtime, server->dl_period, false))
+		pr_warn("CPU %u: the fair server's runtime stays %llu ns\n", cpu, before);
+	if (rq->cfs.h_nr_queued)
+		dl_server_start(server);
+	return before;
+}
+
+/**
+ * sched_dedicate_cpu - move the host's tasks away and keep them away
+ * @cpu:	an online CPU; see <linux/dedicated_cpus.h> for the context
+ *
+ * Returns 0 or -ENOMEM.
+ */
+int sched_dedicate_cpu(unsigned int cpu)
+{
+	struct sched_dedicated *d = per_cpu_ptr(&sched_dedicated, cpu);
+	int r;
+
+	r = housekeeping_prepare();
+	if (r)
+		return r;
+	sched_tick_offload_init();
+
+	d->fair_runtime = set_fair_server(cpu, 0);
+	d->types = housekeeping_exclude_cpu(cpu);
+	cpumask_set_cpu(cpu, &dedicated_mask);
+	static_branch_inc(&dedicated_cpus_key);
+	/* Who chose this CPU before has queued its task after this. */
+	synchronize_rcu();
+	rebuild_sched_domains();
+
+	cpus_read_lock();
+	d->wq_excluded = workqueue_unbound_exclude_cpu(cpu, true);
+	cpus_read_unlock();
+
+	push_tasks(cpu);
+	queue_delayed_work(system_unbound_wq, &sweep_work, HZ);
+	if (d->types & BIT(HK_TYPE_TICK))
+		sched_tick_start(cpu);
+	return 0;
+}
+
+void sched_release_cpu(unsigned int cpu)
+{
+	struct sched_dedicated *d = per_cpu_ptr(&sched_dedicated, cpu);
+
+	if (d->types & BIT(HK_TYPE_TICK))
+		sched_tick_stop(cpu);
+	cpus_read_lock();
+	if (!d->wq_excluded)
+		workqueue_unbound_exclude_cpu(cpu, false);
+	cpus_read_unlock();
+	static_branch_dec(&dedicated_cpus_key);
+	cpumask_clear_cpu(cpu, &dedicated_mask);
+	if (cpumask_empty(&dedicated_mask))
+		cancel_delayed_work_sync(&sweep_work);
+	housekeeping_include_cpu(cpu, d->types);
+	rebuild_sched_domains();
+	set_fair_server(cpu, d->fair_runtime);
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * "nohz_full=" for one CPU, begun and ended at run time.
+ *
+ * The CPU joins tick_nohz_full_mask, and context tracking begins there: in user
+ * and in guest mode RCU takes it for quiescent, and CPU time is accounted at the
+ * transitions.  So the tick stops while one task runs there.  What's left out:
+ *
+ * - RCU's callbacks of the CPU aren't offloaded, which is possible only while it's
+ *   offline.  Callbacks keep the tick until they are done (rcu_needs_cpu()); in the
+ *   guest there come no new ones.
+ * - CPU timers (setrlimit, timer_create) that were armed before are checked at the
+ *   next tick only.
+ */
+#include <linux/context_tracking.h>
+#include <linux/cpu.h>
+#include <linux/dedicated_cpus.h>
+#include <linux/delay.h>
+#include <linux/irq_work.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/isolation.h>
+#include <linux/smp.h>
+#include <linux/stop_machine.h>
+#include <linux/timer.h>
+#include <linux/vtime.h>
+#include <linux/workqueue.h>
+
+#include "tick-internal.h"
+#include "timer_migration.h"
+
+/* The CPU became full dynticks here, not by a boot parameter. */
+static DEFINE_PER_CPU(bool, tick_dedicated);
+
+static void do_nothing(void *unused)
+{
+}
+
+/*
+ * Make this CPU the one that keeps time, and let none give that duty up any more:
+ * full dynticks CPUs rely on it.  In a kworker of the CPU.
+ */
+static long take_timekeeping(void *unused)
+{
+	int cpu = get_cpu();
+
+	/*
+	 * Another CPU may be in tick_nohz_stop_tick() and about to give up the duty
+	 * that it had.  It has IRQs off; wait for it, and look again.  This CPU
+	 * can't go idle meanwhile.
+	 */
+	do {
+		WRITE_ONCE(tick_do_timer_cpu, cpu);
+		smp_call_function(do_nothing, NULL, 1);
+	} while (READ_ONCE(tick_do_timer_cpu) != cpu);
+	WRITE_ONCE(tick_nohz_full_running, true);
+	put_cpu();
+	return 0;
+}
+
+/**
+ * tick_hand_over - before a CPU goes offline: let it not be the one that keeps time
+ * @cpu:	the CPU, or one that is to be dedicated
+ *
+ * May sleep.  Returns 0, or -EBUSY if there is no other.
+ */
+int tick_hand_over(unsigned int cpu)
+{
+	unsigned int hk;
+
+	if (!tick_nohz_full_running || READ_ONCE(tick_do_timer_cpu) != cpu)
+		return 0;
+	hk = cpumask_any_and_but(cpu_online_mask, housekeeping_cpumask(HK_TYPE_TICK), cpu);
+	if (hk >= nr_cpu_ids)
+		return -EBUSY;
+	return work_on_cpu(hk, take_timekeeping, NULL);
+}
+
+/*
+ * Nothing changes the state of a CPU that was in user or guest mode when the last
+ * tracking ended.  IRQs off, no tracking on this CPU.
+ */
+static void forget_context(void *unused)
+{
+	int state = __ct_state();
+
+	if (state == CT_STATE_USER || state == CT_STATE_GUEST)
+		atomic_sub(state, this_cpu_ptr(&context_tracking.state));
+}
+
+/*
+ * In the CPU's stopper thread: no other task runs there, so that none has begun an
+ * interval of CPU time or a stay in user mode untracked.
+ */
+static int begin_tracking(void *unused)
+{
+	struct vtime *vtime = &current->vtime;
+	unsigned int cpu = smp_processor_id();
+
+	local_irq_disable();
+	forget_context(NULL);
+	write_seqcount_begin(&vtime->seqcount);
+	vtime->state = VTIME_SYS;
+	vtime->starttime = sched_clock();
+	vtime->cpu = cpu;
+	write_seqcount_end(&vtime->seqcount);
+	__this_cpu_write(context_tracking.active, true);
+	/* The scheduler's dependency is brought up to date when this thread ends. */
+	cpumask_set_cpu(cpu, tick_nohz_full_mask);
+	local_irq_enable();
+	return 0;
+}
+
+static int end_tracking(void *unused)
+{
+	struct vtime *vtime = &current->vtime;
+
+	/* The kick of tick_nohz_dep_set_cpu() has to come first. */
+	if (tick_nohz_tick_stopped())
+		return -EAGAIN;
+
+	local_irq_disable();
+	cpumask_clear_cpu(smp_processor_id(), tick_nohz_full_mask);
+	vtime_account_kernel(current);
+	__this_cpu_write(context_tracking.active, false);
+	write_seqcount_begin(&vtime->seqcount);
+	vtime->state = VTIME_INACTIVE;
+	vtime->cpu = -1;
+	write_seqcount_end(&vtime->seqcount);
+	local_irq_enable();
+	return 0;
+}
+
+static long leave_timer_hierarchy(void *unused)
+{
+	return tmigr_cpu_offline(smp_processor_id());
+}
+
+static long join_timer_hierarchy(void *unused)
+{
+	return tmigr_cpu_online(smp_processor_id());
+}
+
+static long fetch_timers(void *cpu)
+{
+	timers_evacuate_cpu((unsigned long)cpu);
+	return 0;
+}
+
+/* A CPU isn't tracked any more; it may have been the last one. */
+static void end_tracking_all(void)
+{
+	static_branch_dec(&context_tracking_key);
+	if (!context_tracking_enabled())
+		on_each_cpu(forget_context, NULL, 1);
+}
+
+/**
+ * tick_dedicate_cpu - stop the tick of a CPU whenever one task runs there
+ * @cpu:	an online CPU; see <linux/dedicated_cpus.h> for the context
+ *
+ * After sched_dedicate_cpu().  Returns 0, or -EBUSY if no other CPU can keep time.
+ */
+int tick_dedicate_cpu(unsigned int cpu)
+{
+	unsigned int hk;
+	int r = 0;
+
+	/* Before cpus_read_lock(), which it takes itself. */
+	static_branch_inc(&context_tracking_key);
+	/* Else it's noted only on hosts that booted with "nohz_full=". */
+	if (!sched_clock_stable())
+		tick_nohz_dep_set(TICK_DEP_BIT_CLOCK_UNSTABLE);
+
+	cpus_read_lock();
+	hk = cpumask_any_and_but(cpu_online_mask, housekeeping_cpumask(HK_TYPE_TICK), cpu);
+	if (hk >= nr_cpu_ids || !arch_irq_work_has_interrupt()) {
+		r = -EBUSY;
+		goto out;
+	}
+
+	if (!tick_nohz_full_cpu(cpu)) {
+		if (!tick_nohz_full_running || READ_ONCE(tick_do_timer_cpu) == cpu)
+			work_on_cpu(hk, take_timekeeping, NULL);
+		stop_one_cpu(cpu, begin_tracking, NULL);
+		per_cpu(tick_dedicated, cpu) = true;
+	}
+	/* It would handle timers of idle CPUs, at ticks that don't come. */
+	work_on_cpu(cpu, leave_timer_hierarchy, NULL);
+	work_on_cpu(hk, fetch_timers, (void *)(unsigned long)cpu);
+out:
+	cpus_read_unlock();
+	if (r)
+		end_tracking_all();
+	return r;
+}
+
+/* Undo it; the CPU's tick runs afterwards. */
+void tick_release_cpu(unsigned int cpu)
+{
+	work_on_cpu(cpu, join_timer_hierarchy, NULL);
+	if (!per_cpu(tick_dedicated, cpu))
+		goto out;
+	per_cpu(tick_dedicated, cpu) = false;
+
+	/*
+	 * Nobody would start it afterwards.  This dependency is of tasks, nothing
+	 * else sets or clears it for a CPU.
+	 */
+	tick_nohz_dep_set_cpu(cpu, TICK_DEP_BIT_POSIX_TIMER);
+	while (stop_one_cpu(cpu, end_tracking, NULL) == -EAGAIN) {
+		tick_nohz_full_kick_cpu(cpu);
+		usleep_range(100, 1000);
+	}
+	tick_nohz_dep_clear_cpu(cpu, TICK_DEP_BIT_POSIX_TIMER);
+
+	if (cpumask_empty(tick_nohz_full_mask))
+		WRITE_ONCE(tick_nohz_full_running, false);
+out:
+	end_tracking_all();
+}
+
+static int __init tick_dedicated_init(void)
+{
+	/* Else it's there since early boot. */
+	if (!tick_nohz_full_running && !zalloc_cpumask_var(&tick_nohz_full_mask, GFP_KERNEL))
+		return -ENOMEM;
+	return 0;
+}
+early_initcall(tick_dedicated_init);

@@ -1,0 +1,50 @@
+# shellcheck shell=sh
+#: title   other CPUs go offline and come back, and backtraces by NMI, with a guest in direct mode
+#: kernel  hpvm
+#: cpus    3
+#: timeout 900
+#: groups  check
+
+online() { cat /sys/devices/system/cpu/online; }
+set_online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }
+
+linux_guest "idle=poll hpvm.timers=100000000" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
+check "the guest is up" await_guest 120 hpvm:.ready
+check "the guest is in direct mode" hpvm_direct
+
+check "the guest's CPU can't go offline" not set_online 1 0
+is "all are online" "$(online)" 0-2
+hmp info hpvm
+check "CPU 2 can" set_online 2 0
+hmp info hpvm
+is "and is offline" "$(online)" 0-1
+check "the host's timers work" timeout 10 sleep 1
+taskset -c 0-1 sh -c 'while :; do :; done' &
+HOG=$!
+nap
+# Field 39 of proc(5), where the last CPU is; the name has no blanks.
+is "new tasks don't go to the guest's CPU" "$(cut -d' ' -f39 /proc/$HOG/stat)" 0
+kill $HOG
+check "CPU 2 comes back" set_online 2 1
+is "and is online" "$(online)" 0-2
+is "the guest's CPU is still isolated" "$(cat /sys/devices/system/cpu/isolated)" 1
+check "CPU 2 works" taskset -c 2 timeout 10 sleep 1
+hpvm-status
+hmp info hpvm
+check "the guest is still in direct mode" hpvm_direct
+
+# The console shows errors only; a backtrace isn't one.
+dmesg -n 1
+echo l >/proc/sysrq-trigger
+check "a backtrace of the guest's CPU" wait_for 5 sh -c 'dmesg | grep -q "NMI backtrace for cpu 1"'
+check "after it the guest is in direct mode" hpvm_direct
+is "no NMI is unknown" "$(dmesg | grep -c 'Unknown NMI\|reason 2d\|reason 3d')" 0
+dmesg -n 4
+
+kill -9 "$GUEST_PID"
+check "QEMU is gone" wait_for 10 guest_ended
+check "CPU 1 can go offline again" wait_for 10 set_online 1 0
+is "and is" "$(online)" 0,2
+check "and comes back" set_online 1 1
+check "CPU 1 works" taskset -c 1 timeout 10 sleep 1

@@ -1,0 +1,40 @@
+# shellcheck shell=sh
+#: title   what a busy host does to a guest's CPU in a minute
+#: kernel  hpvm
+#: timeout 3000
+#: groups  bench long
+
+# Load that starts no process, and makes system calls all the time.
+hog() { while :; do read -r _ </proc/loadavg; done; }
+hog &
+hog &
+
+# snapshot PREFIX: the kernel's counters, and KVM's of exits, without a new process.
+snapshot() {
+    while read -r name value; do
+        eval "$1_$name=$value"
+    done </sys/kernel/debug/hpvm/cpu1
+    read -r value <"$EXITS"
+    eval "$1_exits=$value"
+}
+
+linux_guest "idle=poll hpvm.timers=100000000" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
+check "the guest is up" await_guest 120 hpvm:.ready
+check "the guest is in direct mode" hpvm_direct
+EXITS=$(echo /sys/kernel/debug/kvm/"$GUEST_PID"-*/exits)
+for _ in $(seq 30); do nap; done
+naps=$(seq $((${SECONDS_MEASURED:-60} * 10)))
+stage "measuring ${SECONDS_MEASURED:-60} s"
+snapshot first
+for _ in $naps; do nap; done
+snapshot last
+n=0
+for name in nanoseconds device_interrupts timer_events context_switches exits nmis \
+    nmi_reschedule nmi_call_function nmi_call_function_single nmi_irq_work nmi_timer \
+    nmi_reboot; do
+    eval "n=\$((last_$name - first_$name))"
+    data "isolation.$name $n"
+done
+hpvm-status
+kill -9 "$GUEST_PID"
