@@ -57,6 +57,12 @@ static const Refusal refusals[] = {
         "timer", "-accel kvm,hpvm=on,hpvm-timer=fast",
         "Parameter 'hpvm-timer' does not accept value 'fast'",
     }, {
+        "smt", "-accel kvm,hpvm=on,hpvm-smt=off",
+        "Parameter 'hpvm-smt' does not accept value 'off'",
+    }, {
+        "smt-machine", "-accel kvm -machine hpvm=on,hpvm-smt=off",
+        "Parameter 'hpvm-smt' does not accept value 'off'",
+    }, {
         "cpus-syntax", "-accel kvm,hpvm=on,hpvm-cpus=2-",
         "hpvm-cpus=2- is not a list of host CPUs; write CPU numbers and "
         "ascending ranges, such as 2-5,8",
@@ -92,7 +98,13 @@ static const Refusal kvm_refusals[] = {
         "or kernel-irqchip=split",
     }, {
         "off", "-accel kvm,hpvm-cpus=0",
-        "hpvm-cpus= and hpvm-timer= have no effect without hpvm=on",
+        "hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect without hpvm=on",
+    }, {
+        "off-smt", "-accel kvm,hpvm-smt=strict",
+        "hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect without hpvm=on",
+    }, {
+        "off-smt-machine", "-accel kvm -machine hpvm-smt=strict",
+        "hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect without hpvm=on",
     }, {
         "second-kvm", "-accel kvm -accel kvm,hpvm=on,hpvm-cpus=0",
         "hpvm=on is set on an -accel option that is not in use; set it on "
@@ -138,6 +150,7 @@ static void test_properties(void)
         { "hpvm", "bool" },
         { "hpvm-cpus", "string" },
         { "hpvm-timer", "HpvmTimerPolicy" },
+        { "hpvm-smt", "HpvmSmtPolicy" },
     };
     int found = 0;
     QListEntry *e;

@@ -140,6 +140,79 @@ static void test_host_list(void)
     check("3", 1, "0-7", "?", "the host's own CPU list can't be read");
 }
 
+/* @expect: part of the sentence, or NULL if the core is the VM's alone */
+static void siblings(const char *list, unsigned int cpu, const char *text,
+                     const char *online, const char *expect)
+{
+    g_autoptr(GArray) cpus = hpvm_cpu_list_parse(list, &error_abort);
+    g_autoptr(GArray) running = hpvm_cpu_list_parse(online, &error_abort);
+    Error *err = NULL;
+
+    if (!expect) {
+        g_assert_true(hpvm_cpu_list_check_siblings(cpus, cpu, text, running,
+                                                   &error_abort));
+    } else {
+        g_assert_false(hpvm_cpu_list_check_siblings(cpus, cpu, text, running,
+                                                    &err));
+        assert_error(err, expect);
+    }
+}
+
+static void test_siblings_none(void)
+{
+    siblings("2-3", 2, "2", "0-7", NULL);
+}
+
+static void test_siblings_own(void)
+{
+    siblings("2,6", 2, "2,6", "0-7", NULL);
+    siblings("2,6", 6, "2,6", "0-7", NULL);
+    siblings("2-5", 3, "2-3", "0-7", NULL);
+    siblings("2-5", 2, "2-5", "0-7", NULL);
+}
+
+static void test_siblings_offline(void)
+{
+    siblings("2", 2, "2,6", "0-5,7", NULL);
+    siblings("2", 2, "2-3", "0-2,4-7", NULL);
+}
+
+static void test_siblings_foreign(void)
+{
+    siblings("2-3", 2, "2,6", "0-7",
+             "CPU 2 shares its core with CPU 6, not named in hpvm-cpus=, so "
+             "that other work there can slow the vCPU down; name it in "
+             "hpvm-cpus= too, take it offline with "
+             "'echo 0 >/sys/devices/system/cpu/cpu6/online'");
+    siblings("3", 3, "2-3", "0-3", "CPU 3 shares its core with CPU 2, ");
+    siblings("2-3", 3, "3,7", "0-7", "CPU 3 shares its core with CPU 7, ");
+}
+
+static void test_siblings_several(void)
+{
+    siblings("2", 2, "2,66,130,194", "0-255",
+             "CPU 2 shares its core with CPUs 66,130,194, not named in "
+             "hpvm-cpus=, so that other work there can slow the vCPU down; "
+             "name them in hpvm-cpus= too, take each N of them offline with "
+             "'echo 0 >/sys/devices/system/cpu/cpuN/online'");
+    /* One of them is the VM's own, one is offline. */
+    siblings("2,130", 2, "2,66,130,194", "0-193",
+             "CPU 2 shares its core with CPU 66, ");
+}
+
+static void test_siblings_malformed(void)
+{
+    static const char *const texts[] = { "", "2-", "2,,6", "2 6", "none" };
+
+    for (int i = 0; i < ARRAY_SIZE(texts); i++) {
+        g_autofree char *expect = g_strdup_printf(
+            "the CPUs that share the core of CPU 2 can't be read, as '%s' is "
+            "not a list of CPUs; mount sysfs on /sys", texts[i]);
+
+        siblings("2", 2, texts[i], "0-7", expect);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -152,6 +225,13 @@ int main(int argc, char **argv)
     g_test_add_func("/hpvm/cpu-list/check/absent", test_absent);
     g_test_add_func("/hpvm/cpu-list/check/offline", test_offline);
     g_test_add_func("/hpvm/cpu-list/check/host-list", test_host_list);
+    g_test_add_func("/hpvm/cpu-list/siblings/none", test_siblings_none);
+    g_test_add_func("/hpvm/cpu-list/siblings/own", test_siblings_own);
+    g_test_add_func("/hpvm/cpu-list/siblings/offline", test_siblings_offline);
+    g_test_add_func("/hpvm/cpu-list/siblings/foreign", test_siblings_foreign);
+    g_test_add_func("/hpvm/cpu-list/siblings/several", test_siblings_several);
+    g_test_add_func("/hpvm/cpu-list/siblings/malformed",
+                    test_siblings_malformed);
 
     return g_test_run();
 }

@@ -112,3 +112,38 @@ bool hpvm_cpu_list_check(const GArray *cpus, unsigned int vcpus,
     }
     return true;
 }
+
+bool hpvm_cpu_list_check_siblings(const GArray *cpus, unsigned int cpu,
+                                  const char *siblings, const GArray *online,
+                                  Error **errp)
+{
+    g_autoptr(GArray) core = hpvm_cpu_list_parse(siblings, NULL);
+    g_autoptr(GString) others = g_string_new(NULL);
+    unsigned int n = 0;
+
+    if (!core) {
+        error_setg(errp, "the CPUs that share the core of CPU %u can't be "
+                   "read, as '%s' is not a list of CPUs; mount sysfs on /sys",
+                   cpu, siblings);
+        return false;
+    }
+    for (unsigned int i = 0; i < core->len; i++) {
+        unsigned int sibling = g_array_index(core, unsigned int, i);
+
+        if (sibling != cpu && !hpvm_cpu_list_contains(cpus, sibling) &&
+            hpvm_cpu_list_contains(online, sibling)) {
+            g_string_append_printf(others, "%s%u", n++ ? "," : "", sibling);
+        }
+    }
+    if (n) {
+        error_setg(errp, "CPU %u shares its core with CPU%s %s, not named in "
+                   "hpvm-cpus=, so that other work there can slow the vCPU "
+                   "down; name %s in hpvm-cpus= too, take %s offline with "
+                   "'echo 0 >/sys/devices/system/cpu/cpu%s/online'",
+                   cpu, n == 1 ? "" : "s", others->str,
+                   n == 1 ? "it" : "them", n == 1 ? "it" : "each N of them",
+                   n == 1 ? others->str : "N");
+        return false;
+    }
+    return true;
+}

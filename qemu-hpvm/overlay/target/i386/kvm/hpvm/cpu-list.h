@@ -42,4 +42,20 @@ bool hpvm_cpu_list_check(const GArray *cpus, unsigned int vcpus,
                          const char *present, const char *online,
                          Error **errp);
 
+/**
+ * hpvm_cpu_list_check_siblings:
+ * @cpus: the CPUs to use
+ * @cpu: one of @cpus
+ * @siblings: the CPUs of its core, itself included, in the format of
+ *     /sys/devices/system/cpu/cpuN/topology/thread_siblings_list
+ * @online: the host's online CPUs
+ * @errp: with whom @cpu shares its core, or what is wrong with @siblings, and
+ *     ways out, to which the caller can append another one
+ *
+ * Returns: whether all online CPUs of the core are among @cpus.
+ */
+bool hpvm_cpu_list_check_siblings(const GArray *cpus, unsigned int cpu,
+                                  const char *siblings, const GArray *online,
+                                  Error **errp);
+
 #endif /* TARGET_I386_KVM_HPVM_CPU_LIST_H */

@@ -41,6 +41,7 @@ static struct {
     bool on;
     char *cpu_list;
     HpvmTimerPolicy timer;
+    HpvmSmtPolicy smt;
     /* Set by kvm_hpvm_init(); pcpus[cpu_index] is the vCPU's host CPU. */
     bool enabled;
     uint64_t features;
@@ -132,6 +133,42 @@ static bool check_machine(MachineState *ms, KVMState *s, Error **errp)
     return true;
 }
 
+/*
+ * Reports each CPU whose core has an online thread that isn't this VM's, or
+ * refuses the first one.
+ */
+static bool check_smt(const GArray *cpus, const char *online, Error **errp)
+{
+    g_autoptr(GArray) running = hpvm_cpu_list_parse(online, errp);
+
+    if (!running) {
+        return false;
+    }
+    for (unsigned int i = 0; i < cpus->len; i++) {
+        unsigned int cpu = g_array_index(cpus, unsigned int, i);
+        g_autofree char *path = g_strdup_printf(
+            SYS_CPU "/cpu%u/topology/thread_siblings_list", cpu);
+        g_autofree char *siblings = NULL;
+        Error *err = NULL;
+
+        /* Without the file the CPU has no siblings. */
+        if (!g_file_get_contents(path, &siblings, NULL, NULL) ||
+            hpvm_cpu_list_check_siblings(cpus, cpu, g_strchomp(siblings),
+                                         running, &err)) {
+            continue;
+        }
+        if (hpvm.smt == HPVM_SMT_POLICY_STRICT) {
+            error_setg(errp, "hpvm-smt=strict: %s, or use hpvm-smt=warn",
+                       error_get_pretty(err));
+            error_free(err);
+            return false;
+        }
+        warn_report("hpvm: %s, or ignore this", error_get_pretty(err));
+        error_free(err);
+    }
+    return true;
+}
+
 static GArray *choose_cpus(MachineState *ms, Error **errp)
 {
     g_autoptr(GArray) cpus = NULL;
@@ -156,7 +193,8 @@ static GArray *choose_cpus(MachineState *ms, Error **errp)
         return NULL;
     }
     if (!hpvm_cpu_list_check(cpus, ms->smp.cpus, g_strchomp(present),
-                             g_strchomp(online), errp)) {
+                             g_strchomp(online), errp) ||
+        !check_smt(cpus, online, errp)) {
         return NULL;
     }
     return g_steal_pointer(&cpus);
@@ -286,9 +324,10 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s)
     if (hpvm.on) {
         /* Not an error to return: QEMU would try the next accelerator. */
         hpvm_init(ms, s, &error_fatal);
-    } else if (hpvm.cpu_list || hpvm.timer != HPVM_TIMER_POLICY_AUTO) {
-        error_report("hpvm-cpus= and hpvm-timer= have no effect without "
-                     "hpvm=on; add it or leave them out");
+    } else if (hpvm.cpu_list || hpvm.timer != HPVM_TIMER_POLICY_AUTO ||
+               hpvm.smt != HPVM_SMT_POLICY_WARN) {
+        error_report("hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect "
+                     "without hpvm=on; add it or leave them out");
         exit(EXIT_FAILURE);
     }
 }
@@ -572,6 +611,16 @@ static void set_timer(Object *obj, int value, Error **errp)
     hpvm.timer = value;
 }
 
+static int get_smt(Object *obj, Error **errp)
+{
+    return hpvm.smt;
+}
+
+static void set_smt(Object *obj, int value, Error **errp)
+{
+    hpvm.smt = value;
+}
+
 void kvm_hpvm_accel_class_init(ObjectClass *oc)
 {
     object_class_property_add_bool(oc, "hpvm", get_on, set_on);
@@ -588,4 +637,10 @@ void kvm_hpvm_accel_class_init(ObjectClass *oc)
                                    get_timer, set_timer);
     object_class_property_set_description(oc, "hpvm-timer",
         "Which APIC timer modes the guest may arm in the hardware with hpvm=on");
+
+    object_class_property_add_enum(oc, "hpvm-smt", "HpvmSmtPolicy",
+                                   &HpvmSmtPolicy_lookup, get_smt, set_smt);
+    object_class_property_set_description(oc, "hpvm-smt",
+        "What to do if a CPU of hpvm-cpus shares its core (SMT) with one that "
+        "isn't among them");
 }

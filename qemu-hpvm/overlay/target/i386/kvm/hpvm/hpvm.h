@@ -15,7 +15,7 @@
 
 #ifdef CONFIG_HPVM
 
-/* Adds the accelerator's properties hpvm, hpvm-cpus and hpvm-timer. */
+/* Adds the accelerator's properties, whose names begin with hpvm. */
 void kvm_hpvm_accel_class_init(ObjectClass *oc);
 
 /*
