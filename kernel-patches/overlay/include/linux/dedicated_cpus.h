@@ -23,6 +23,7 @@ DECLARE_STATIC_KEY_FALSE(dedicated_cpus_key);
 /* kernel/sched/dedicated.c: tasks, load balancing, unbound work. */
 int sched_dedicate_cpu(unsigned int cpu);
 void sched_release_cpu(unsigned int cpu);
+bool cpu_is_dedicated(unsigned int cpu);
 int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
 			   const struct cpumask *allowed);
 
@@ -59,6 +60,7 @@ int tick_hand_over(unsigned int cpu);
 
 static inline int sched_dedicate_cpu(unsigned int cpu) { return 0; }
 static inline void sched_release_cpu(unsigned int cpu) {}
+static inline bool cpu_is_dedicated(unsigned int cpu) { return false; }
 static inline int irq_dedicate_cpu(unsigned int cpu) { return 0; }
 static inline void irq_release_cpu(unsigned int cpu) {}
 static inline int tick_dedicate_cpu(unsigned int cpu) { return 0; }

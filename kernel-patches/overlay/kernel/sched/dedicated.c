@@ -33,6 +33,11 @@ struct sched_dedicated {
 
 static DEFINE_PER_CPU(struct sched_dedicated, sched_dedicated);
 
+bool cpu_is_dedicated(unsigned int cpu)
+{
+	return cpumask_test_cpu(cpu, &dedicated_mask);
+}
+
 /* Under p->pi_lock, IRQs off.  An idle CPU, if there is one. */
 int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
 			   const struct cpumask *allowed)

@@ -457,9 +457,8 @@ static void set_bind_error(Error **errp, int ret,
         break;
     case -ENOTEMPTY:
         error_setg(errp, "hpvm: CPU %u handles device interrupts that can't be "
-                   "moved away, the kernel's log names them; boot the host "
-                   "with isolcpus=managed_irq,%u, or choose another in "
-                   "hpvm-cpus=", bind->pcpu, bind->pcpu);
+                   "moved away, the kernel's log names them; choose another in "
+                   "hpvm-cpus=", bind->pcpu);
         break;
     case -EOPNOTSUPP:
         error_setg(errp, "hpvm: the host can't dedicate CPUs, because one of "
