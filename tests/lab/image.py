@@ -15,6 +15,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin",)
+CYCLICTEST = "/usr/bin/cyclictest"
 
 
 class Config:
@@ -63,6 +64,7 @@ def missing_inputs(config, scenario, needs):
         needed += [(config.kernel(scenario.kernel), "make kernel"),
                    (config.qemu, "make qemu"),
                    ("/bin/busybox", "apt-get install busybox-static"),
+                   (CYCLICTEST, "apt-get install rt-tests"),
                    (FIRMWARE[0], "apt-get install seabios")]
     for path, way in needed:
         if not os.path.exists(path):
@@ -100,7 +102,11 @@ class Cpio:
             self.file(name, f.read(), mode)
 
     def program(self, name, path):
-        """A copy without its symbols: each byte costs the emulator time."""
+        """A copy without its symbols, if it has any: each byte costs the emulator time."""
+        with open(path, "rb") as f:
+            if f.read(4) != b"\x7fELF":
+                self.copy(name, path)
+                return
         with tempfile.NamedTemporaryFile() as stripped:
             subprocess.run(["strip", "-o", stripped.name, path], check=True)
             self.copy(name, stripped.name)
@@ -205,8 +211,9 @@ def base(config):
         roms = option_roms(config)
         kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
         status = os.path.join(config.top, "scripts", "hpvm-status")
-        inputs = [config.qemu, status, guest_kernel(config), guest_initrd(config), *kernels, *roms,
-                  *FIRMWARE, __file__]
+        kexec = os.path.join(programs, "kexec")
+        inputs = [config.qemu, status, kexec, guest_kernel(config), guest_initrd(config),
+                  *kernels, *roms, *FIRMWARE, __file__]
         if newer(target, *inputs):
             return target
         cpio = Cpio()
@@ -222,7 +229,9 @@ def base(config):
                 cpio.link("bin/" + applet, "busybox")
         cpio.program("bin/qemu", config.qemu)
         cpio.copy("bin/hpvm-status", status)
-        for library in libraries(config.qemu):
+        cpio.copy("bin/kexec", kexec)
+        cpio.program("bin/cyclictest", CYCLICTEST)
+        for library in sorted({*libraries(config.qemu), *libraries(CYCLICTEST)}):
             cpio.copy(library.lstrip("/"), os.path.realpath(library))
         for rom in [*FIRMWARE, *roms]:
             cpio.copy("share/" + os.path.basename(rom), rom)

@@ -152,6 +152,28 @@ linux_guest() {
     start_guest -kernel /guest/vmlinuz -initrd /guest/initrd -append "$append" "$@"
 }
 
+# --- another kernel for the host ------------------------------------------------
+
+# start_kernel [-p]: go on with the kernel /files/bzImage, or after a panic with -p. It
+# says that it runs, which ends the scenario.
+start_kernel() {
+    mkdir -p /run/next/bin /run/next/dev
+    cp /bin/busybox /run/next/bin/
+    cat >/run/next/init <<'END'
+#!/bin/busybox sh
+busybox mount -t devtmpfs devtmpfs /dev
+busybox stty -F /dev/ttyS1 raw -echo
+echo "ok another kernel runs" >/dev/ttyS1
+echo "done" >/dev/ttyS1
+while :; do busybox sleep 1000; done
+END
+    chmod +x /run/next/init
+    (cd /run/next && find . | cpio -o -H newc) >/run/next.cpio
+    # What the host itself was told, but for the memory that it set apart.
+    kexec "$@" /files/bzImage /run/next.cpio \
+        "$(sed 's/crashkernel=[^ ]*//' /proc/cmdline) nr_cpus=1"
+}
+
 # --- exits over the guest's quiet interval ------------------------------------
 #
 # The guest marks the interval with writes to an I/O port that no device has. Two

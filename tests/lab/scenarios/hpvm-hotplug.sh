@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-#: title   other CPUs go offline and come back, and backtraces by NMI, with a guest in direct mode
+#: title   other CPUs go offline and come back, suspend is refused, backtraces by NMI: all with a direct guest
 #: kernel  hpvm
 #: cpus    3
 #: timeout 900
@@ -33,6 +33,10 @@ check "CPU 2 works" taskset -c 2 timeout 10 sleep 1
 hpvm-status
 hmp info hpvm
 check "the guest is still in direct mode" hpvm_direct
+
+check "the host can't suspend" not sh -c 'echo freeze >/sys/power/state'
+check "and says why" sh -c 'dmesg | grep -q "can.t suspend: CPUs 1 are dedicated"'
+check "the guest stays in direct mode" hpvm_direct
 
 # The console shows errors only; a backtrace isn't one.
 dmesg -n 1

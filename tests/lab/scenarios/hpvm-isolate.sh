@@ -78,7 +78,7 @@ hpvm-status --json
 check "hpvm-status knows the VM" sh -c "hpvm-status | grep -q \"VM 'guest' (pid $GUEST_PID), vCPU 0: direct\""
 check "and whose thread is there" sh -c "hpvm-status --json | grep -q 'a thread of the VM: CPU 0/KVM'"
 
-# Fifteen seconds, in which RCU would complain five times. No process is started.
+# Eight seconds, in which RCU would complain twice. No process is started.
 counts() {
     while read -r name value; do
         eval "$1_$name=$value"
@@ -93,7 +93,7 @@ THREAD=/proc/$GUEST_PID/task/$(vcpu_threads)
 for _ in $(seq 30); do nap; done
 stage "the quiet interval"
 counts first
-for _ in $(seq 150); do nap; done
+for _ in $(seq 80); do nap; done
 counts last
 stage "over"
 for name in device_interrupts timer_events context_switches nmis exits; do

@@ -1,0 +1,19 @@
+# shellcheck shell=sh
+#: title   the host panics, with a guest in direct mode, and its crash kernel starts
+#: kernel  hpvm
+#: cmdline crashkernel=160M
+#: timeout 600
+#: groups  check
+#: files   {build}/linux-hpvm/arch/x86/boot/bzImage
+#: right   Kernel panic - not syncing: sysrq triggered crash|Call Trace:
+
+linux_guest "idle=poll hpvm.timers=100000000" \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
+check "the guest is up" await_guest 120 hpvm:.ready
+check "the guest is in direct mode" hpvm_direct
+check "a crash kernel is loaded" start_kernel -p
+stage "panicking"
+# What was said is still on its way through the serial port.
+nap
+echo c >/proc/sysrq-trigger
+not_ok "the host survived its panic"
