@@ -6,6 +6,13 @@
  *   hpvm.settle_ms=N    be idle so long before the interval begins (500)
  *   hpvm.messages=N     pass N messages around a ring of threads, one on each CPU,
  *                       each of which changes the page tables now and then
+ *   hpvm.hackbench=N    what "hackbench -T -g 1 -l N" does: 20 threads send messages of
+ *                       100 bytes to each of 20 others, N times
+ *   hpvm.cpus=N         before that, wait until so many CPUs are plugged in, and
+ *                       switch them on
+ *   hpvm.kexec=1        instead, start /vmlinuz with /initrd and the same command line
+ *                       but for this word
+ *   hpvm.stay=1         stay when all is done
  *   hpvm.cpu_cycles=N   before that, take each CPU but the first off and on N times
  *   hpvm.serial=N       write N lines to the PCI serial port, whose interrupt is
  *                       a level-triggered one
@@ -17,8 +24,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kexec.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +36,9 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,9 +49,13 @@
 
 static char cmdline[4096];
 
+static bool stay;
+
 static void end(void)
 {
 	sync();
+	while (stay)
+		pause();
 	reboot(RB_AUTOBOOT);
 	for (;;)
 		pause();
@@ -63,8 +79,8 @@ static long parameter(const char *name, long otherwise)
 	return otherwise;
 }
 
-/* Reads the file as a string, at most size - 1 bytes. */
-static void slurp(const char *path, char *text, size_t size)
+/* Reads at most size bytes of the file; returns how many. */
+static size_t slurp_bytes(const char *path, void *bytes, size_t size)
 {
 	size_t have = 0;
 	ssize_t n;
@@ -72,10 +88,16 @@ static void slurp(const char *path, char *text, size_t size)
 
 	if (fd < 0)
 		fail(path);
-	while (have < size - 1 && (n = read(fd, text + have, size - 1 - have)) > 0)
+	while (have < size && (n = read(fd, bytes + have, size - have)) > 0)
 		have += n;
-	text[have] = '\0';
 	close(fd);
+	return have;
+}
+
+/* Reads the file as a string, at most size - 1 bytes. */
+static void slurp(const char *path, char *text, size_t size)
+{
+	text[slurp_bytes(path, text, size - 1)] = '\0';
 }
 
 /* The sum over the CPUs of one line of /proc/interrupts, or -1. */
@@ -198,17 +220,94 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
+#define CPU_ONLINE	"/sys/devices/system/cpu/cpu%ld/online"
+
+static void plug_cpus(long cpus)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	char path[64];
+	long cpu;
+
+	for (cpu = 1; cpu < cpus; cpu++) {
+		snprintf(path, sizeof(path), CPU_ONLINE, cpu);
+		while (access(path, W_OK))
+			nanosleep(&pause, NULL);
+		write_file(path, "1");
+	}
+}
+
+static void *map_file(const char *path, size_t *length)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY);
+	void *bytes;
+
+	if (fd < 0 || fstat(fd, &st))
+		fail(path);
+	bytes = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (bytes == MAP_FAILED)
+		fail(path);
+	*length = st.st_size;
+	return bytes;
+}
+
+/*
+ * kexec without the purgatory of kexec_file_load(), which computes SHA-256 of it all and
+ * is slow in an emulator. The new kernel gets the running one's boot parameters; see
+ * Documentation/arch/x86/boot.rst and zero-page.rst for the offsets, and "64-bit boot
+ * protocol" for how it's entered.
+ */
+#define KEXEC_LOW	0x90000		/* parameters, command line, what jumps */
+#define KEXEC_KERNEL	0x1000000	/* where it wants to be */
+#define KEXEC_INITRD	0xa000000	/* beyond what the kernel unpacks itself to */
+#define PAGE		4096
+#define PAGES(n)	(((n) + PAGE - 1) / PAGE * PAGE)
+
+static void start_kernel(void)
+{
+	/* mov $KEXEC_LOW, %esi; mov $KEXEC_KERNEL + 0x200, %eax; jmp *%rax */
+	static const uint8_t jump[] = {
+		0xbe, 0x00, 0x00, 0x09, 0x00, 0xb8, 0x00, 0x02, 0x00, 0x01, 0xff, 0xe0,
+	};
+	static const char word[] = "hpvm.kexec=1";
+	static uint8_t low[3 * PAGE];
+	size_t kernel_length, initrd_length, setup;
+	uint8_t *kernel = map_file("/vmlinuz", &kernel_length);
+	void *initrd = map_file("/initrd", &initrd_length);
+	struct kexec_segment segments[3];
+
+	if (slurp_bytes("/sys/kernel/boot_params/data", low, PAGE) != PAGE)
+		fail("boot_params");
+	memset(strstr(cmdline, word), ' ', sizeof(word) - 1);
+	cmdline[strcspn(cmdline, "\n")] = '\0';
+	memcpy(low + PAGE, cmdline, strlen(cmdline) + 1);
+	memcpy(low + 2 * PAGE, jump, sizeof(jump));
+	*(uint32_t *)(low + 0x218) = KEXEC_INITRD;
+	*(uint32_t *)(low + 0x21c) = initrd_length;
+	*(uint32_t *)(low + 0x228) = KEXEC_LOW + PAGE;
+	/* After the boot sector so many sectors of real mode code. */
+	setup = (kernel[0x1f1] + 1) * 512;
+
+	segments[0] = (struct kexec_segment){ low, sizeof(low), (void *)KEXEC_LOW, sizeof(low) };
+	segments[1] = (struct kexec_segment){ kernel + setup, kernel_length - setup,
+		(void *)KEXEC_KERNEL, PAGES(kernel_length - setup) };
+	segments[2] = (struct kexec_segment){ initrd, initrd_length,
+		(void *)KEXEC_INITRD, PAGES(initrd_length) };
+	if (syscall(SYS_kexec_load, KEXEC_LOW + 2 * PAGE, 3, segments, KEXEC_ARCH_DEFAULT))
+		fail("kexec_load");
+	printf("hpvm: kexec=1\n");
+	reboot(RB_KEXEC);
+	fail("kexec");
+}
+
 static void cycle_cpus(long cycles)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu, i;
 	char path[64];
 
-	mkdir("/sys", 0555);
-	if (mount("sys", "/sys", "sysfs", 0, NULL))
-		fail("mount /sys");
 	for (i = 0; i < cycles; i++) {
 		for (cpu = 1; cpu < cpus; cpu++) {
-			snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%ld/online", cpu);
+			snprintf(path, sizeof(path), CPU_ONLINE, cpu);
 			write_file(path, "0");
 			write_file(path, "1");
 		}
@@ -255,6 +354,13 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static void report_messages(long count)
+{
+	printf("hpvm: cpus=%ld\nhpvm: messages=%ld\n", sysconf(_SC_NPROCESSORS_ONLN), count);
+	printf("hpvm: res=%ld\nhpvm: cal=%ld\nhpvm: tlb=%ld\n", interrupts("RES"),
+	       interrupts("CAL"), interrupts("TLB"));
+}
+
 /* Half as many messages under way as there are CPUs, so that some of them idle. */
 static void messages(long count)
 {
@@ -288,9 +394,72 @@ static void messages(long count)
 	for (i = 0; i < cpus; i++)
 		pthread_join(threads[i], NULL);
 	mark(MARK_END);
-	printf("hpvm: cpus=%ld\nhpvm: messages=%ld\n", cpus, count / cpus * cpus);
-	printf("hpvm: res=%ld\nhpvm: cal=%ld\nhpvm: tlb=%ld\n", interrupts("RES"),
-	       interrupts("CAL"), interrupts("TLB"));
+	report_messages(count / cpus * cpus);
+}
+
+/* --- hackbench ------------------------------------------------------------------ */
+
+#define FAN	20	/* senders, and receivers */
+#define BYTES	100	/* of a message */
+
+static long loops;
+static int receiving[FAN], sending[FAN];
+static pthread_barrier_t all_there;
+
+static void *hackbench_send(void *unused)
+{
+	static const char message[BYTES];
+	long i;
+	int to;
+
+	(void)unused;
+	pthread_barrier_wait(&all_there);
+	for (i = 0; i < loops; i++) {
+		for (to = 0; to < FAN; to++) {
+			if (write(sending[to], message, BYTES) != BYTES)
+				fail("write to a socket");
+		}
+	}
+	return NULL;
+}
+
+static void *hackbench_receive(void *from)
+{
+	long left = loops * FAN * BYTES;
+	char message[BYTES];
+	ssize_t n;
+
+	pthread_barrier_wait(&all_there);
+	while (left) {
+		n = read(*(int *)from, message, BYTES);
+		if (n <= 0)
+			fail("read from a socket");
+		left -= n;
+	}
+	return NULL;
+}
+
+static void hackbench(void)
+{
+	pthread_t threads[2 * FAN];
+	int ends[2], i;
+
+	pthread_barrier_init(&all_there, NULL, 2 * FAN);
+	for (i = 0; i < FAN; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+			fail("socketpair");
+		receiving[i] = ends[0];
+		sending[i] = ends[1];
+	}
+	for (i = 0; i < FAN; i++) {
+		if (pthread_create(&threads[2 * i], NULL, hackbench_receive, &receiving[i]) ||
+		    pthread_create(&threads[2 * i + 1], NULL, hackbench_send, NULL))
+			fail("pthread_create");
+	}
+	for (i = 0; i < 2 * FAN; i++)
+		pthread_join(threads[i], NULL);
+	mark(MARK_END);
+	report_messages(loops * FAN * FAN);
 }
 
 int main(void)
@@ -305,6 +474,9 @@ int main(void)
 	mkdir("/dev", 0755);
 	if (mount("dev", "/dev", "devtmpfs", 0, NULL))
 		fail("mount /dev");
+	mkdir("/sys", 0555);
+	if (mount("sys", "/sys", "sysfs", 0, NULL))
+		fail("mount /sys");
 	slurp("/proc/cmdline", cmdline, sizeof(cmdline));
 	if (ioperm(MARK_PORT, 1, 1))
 		fail("ioperm");
@@ -312,8 +484,13 @@ int main(void)
 	count = parameter("hpvm.timers", 0);
 	lines = parameter("hpvm.serial", 0);
 	passed = parameter("hpvm.messages", 0);
+	loops = parameter("hpvm.hackbench", 0);
+	stay = parameter("hpvm.stay", 0);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	printf("hpvm: ready_after_ms=%ld\n", now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	if (parameter("hpvm.kexec", 0))
+		start_kernel();
+	plug_cpus(parameter("hpvm.cpus", 1));
 	later(&settle, parameter("hpvm.settle_ms", 500) * 1000000);
 	nanosleep(&settle, NULL);
 	if (parameter("hpvm.cpu_cycles", 0))
@@ -325,6 +502,8 @@ int main(void)
 		serial(lines);
 	else if (passed)
 		messages(passed);
+	else if (loops)
+		hackbench();
 	else
 		timers(count, parameter("hpvm.period_us", 1000) * 1000);
 	printf("hpvm: loc=%ld\n", interrupts("LOC") - loc);
