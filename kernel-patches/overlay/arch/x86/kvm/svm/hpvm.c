@@ -37,6 +37,10 @@ static bool svm_hpvm_supported(void)
  * - the intercept of writes to CR8: see above.
  * - the virtual interrupt that KVM uses to wait for EFLAGS.IF: nothing is
  *   injected.
+ * - the intercept of HLT, if user space wants that for the VM.  An ordinary vCPU
+ *   halts in the host: its HLT may be what is left of an operating system that
+ *   another one has replaced (kexec), with nothing behind it, and be ended by INIT
+ *   only.  But any #VMEXIT ends a HLT: the VMCB doesn't tell that there was one.
  *
  * AVIC is off already: the VM inhibits it.
  */
@@ -49,10 +53,13 @@ static void svm_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 		svm_clr_intercept(svm, INTERCEPT_INTR);
 		svm_clr_intercept(svm, INTERCEPT_CR8_WRITE);
 		svm_clr_intercept(svm, INTERCEPT_VINTR);
+		if (kvm_hlt_in_guest(vcpu->kvm))
+			svm_clr_intercept(svm, INTERCEPT_HLT);
 		vmcb->control.int_ctl &= ~(V_INTR_MASKING_MASK | V_TPR_MASK |
 					   V_IRQ_INJECTION_BITS_MASK);
 	} else {
 		svm_set_intercept(svm, INTERCEPT_INTR);
+		svm_set_intercept(svm, INTERCEPT_HLT);
 		/* Until svm_update_cr8_intercept() has looked. */
 		svm_set_intercept(svm, INTERCEPT_CR8_WRITE);
 		vmcb->control.int_ctl |= V_INTR_MASKING_MASK;

@@ -60,6 +60,10 @@ static bool vmx_hpvm_fast_icr(void)
  *   are the hardware's.
  * - CR8-load and CR8-store exiting: CR8 is the hardware's TPR.
  * - interrupt-window exiting: nothing is injected.
+ * - HLT exiting, if user space wants that for the VM.  An ordinary vCPU halts in
+ *   the host: its HLT may be what is left of an operating system that another one
+ *   has replaced (kexec), with nothing behind it, and be ended by INIT only; and
+ *   what the host does on the pCPU is an event that ends some CPUs' HLT.
  *
  * IPI virtualization and the other two of the secondary and tertiary controls
  * are off already, because APICv is inhibited.
@@ -80,11 +84,14 @@ static void vmx_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 				       CPU_BASED_CR8_LOAD_EXITING |
 				       CPU_BASED_CR8_STORE_EXITING |
 				       CPU_BASED_INTR_WINDOW_EXITING);
+		if (kvm_hlt_in_guest(vcpu->kvm))
+			exec_controls_clearbit(vmx, CPU_BASED_HLT_EXITING);
 		if (cpu_has_secondary_exec_ctrls())
 			secondary_exec_controls_clearbit(vmx,
 							 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
 	} else {
 		vmx->loaded_vmcs->hv_timer_soft_disabled = false;
+		exec_controls_setbit(vmx, CPU_BASED_HLT_EXITING);
 		if (cpu_has_vmx_tpr_shadow())
 			exec_controls_setbit(vmx, CPU_BASED_TPR_SHADOW);
 		else
