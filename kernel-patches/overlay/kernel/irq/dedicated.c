@@ -119,11 +119,12 @@ static long irq_complete_moves(void *unused)
 	struct irq_desc *desc;
 
 	irq_lock_sparse();
-	for_each_set_bit(irq, per_cpu(irq_moved, cpu), per_cpu(irq_moved_bits, cpu)) {
+	for_each_active_irq(irq) {
 		desc = irq_to_desc(irq);
 		if (!desc)
 			continue;
 		raw_spin_lock_irqsave(&desc->lock, flags);
+		/* It looks for itself whether the interrupt was here. */
 		irq_force_complete_move(desc);
 		raw_spin_unlock_irqrestore(&desc->lock, flags);
 	}
@@ -152,8 +153,12 @@ int irq_dedicate_cpu(unsigned int cpu)
 	cpumask_set_cpu(cpu, &irq_dedicated_mask);
 	static_branch_inc(&dedicated_cpus_key);
 
+	/*
+	 * Twice longer than anything is on its way: what was sent before an earlier move
+	 * to this CPU, and what is sent to it now.
+	 */
+	usleep_range(2000, 4000);
 	r = work_on_cpu(cpu, irq_move_all_off, NULL);
-	/* The CPU takes what is on its way; longer than any bus needs. */
 	usleep_range(2000, 4000);
 	work_on_cpu(cpu, irq_complete_moves, NULL);
 	if (r)
@@ -161,27 +166,39 @@ int irq_dedicate_cpu(unsigned int cpu)
 	return r;
 }
 
-/* Under the descriptor's lock. */
+/*
+ * Did the interrupt leave the CPU, or would it be there if that hadn't been dedicated:
+ * one that the kernel manages and that has no CPU of its own now?
+ */
+static bool irq_belongs_to(struct irq_data *data, unsigned int cpu)
+{
+	const struct cpumask *affinity = irq_data_get_affinity_mask(data);
+
+	if (!irqd_is_started(data) || !cpumask_test_cpu(cpu, affinity))
+		return false;
+	if (data->irq < per_cpu(irq_moved_bits, cpu) &&
+	    test_bit(data->irq, per_cpu(irq_moved, cpu)))
+		return true;
+	return irqd_affinity_is_managed(data) &&
+	       !cpumask_intersects(irq_data_get_effective_affinity_mask(data), affinity);
+}
+
+/* Under the descriptor's lock; the caller is serialised. */
 static void irq_move_back(struct irq_desc *desc, unsigned int cpu)
 {
-	struct irq_data *data = irq_desc_get_irq_data(desc);
 	struct cpumask *affinity = desc->irq_common_data.affinity;
-	cpumask_var_t wanted;
+	static struct cpumask wanted;
 
-	if (!irqd_is_started(data) || !cpumask_test_cpu(cpu, affinity) ||
-	    !alloc_cpumask_var(&wanted, GFP_ATOMIC))
-		return;
 	/* A vector stays where it is as long as the affinity allows it. */
-	cpumask_copy(wanted, affinity);
+	cpumask_copy(&wanted, affinity);
 	irq_program(desc, cpumask_of(cpu));
-	cpumask_copy(affinity, wanted);
-	free_cpumask_var(wanted);
+	cpumask_copy(affinity, &wanted);
 }
 
 /* Device interrupts may target the CPU again; those that did, do again. */
 void irq_release_cpu(unsigned int cpu)
 {
-	unsigned long *moved = per_cpu(irq_moved, cpu), flags;
+	unsigned long flags;
 	struct irq_desc *desc;
 	unsigned int irq;
 
@@ -189,16 +206,17 @@ void irq_release_cpu(unsigned int cpu)
 	cpumask_clear_cpu(cpu, &irq_dedicated_mask);
 
 	irq_lock_sparse();
-	for_each_set_bit(irq, moved, per_cpu(irq_moved_bits, cpu)) {
+	for_each_active_irq(irq) {
 		desc = irq_to_desc(irq);
 		if (!desc)
 			continue;
 		raw_spin_lock_irqsave(&desc->lock, flags);
-		irq_move_back(desc, cpu);
+		if (irq_belongs_to(irq_desc_get_irq_data(desc), cpu))
+			irq_move_back(desc, cpu);
 		raw_spin_unlock_irqrestore(&desc->lock, flags);
 	}
 	irq_unlock_sparse();
 
+	bitmap_free(per_cpu(irq_moved, cpu));
 	per_cpu(irq_moved, cpu) = NULL;
-	bitmap_free(moved);
 }

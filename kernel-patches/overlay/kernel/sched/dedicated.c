@@ -81,8 +81,13 @@ static void push_tasks(unsigned int cpu)
 	unsigned int limit = 10000;
 	struct task_struct *p;
 
-	while (limit-- && (p = find_movable_task(cpu)))
-		stop_one_cpu(cpu, __balance_push_cpu_stop, p);
+	while (limit-- && (p = find_movable_task(cpu))) {
+		/* The CPU is offline if it doesn't run at all. */
+		if (stop_one_cpu(cpu, __balance_push_cpu_stop, p)) {
+			put_task_struct(p);
+			break;
+		}
+	}
 }
 
 /*
@@ -137,9 +142,10 @@ int sched_dedicate_cpu(unsigned int cpu)
 	int r;
 
 	r = housekeeping_prepare();
+	if (!r)
+		r = sched_tick_offload_init();
 	if (r)
 		return r;
-	sched_tick_offload_init();
 
 	d->fair_runtime = set_fair_server(cpu, 0);
 	d->types = housekeeping_exclude_cpu(cpu);

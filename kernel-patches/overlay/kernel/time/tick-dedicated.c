@@ -76,18 +76,6 @@ int tick_hand_over(unsigned int cpu)
 }
 
 /*
- * Nothing changes the state of a CPU that was in user or guest mode when the last
- * tracking ended.  IRQs off, no tracking on this CPU.
- */
-static void forget_context(void *unused)
-{
-	int state = __ct_state();
-
-	if (state == CT_STATE_USER || state == CT_STATE_GUEST)
-		atomic_sub(state, this_cpu_ptr(&context_tracking.state));
-}
-
-/*
  * In the CPU's stopper thread: no other task runs there, so that none has begun an
  * interval of CPU time or a stay in user mode untracked.
  */
@@ -97,7 +85,6 @@ static int begin_tracking(void *unused)
 	unsigned int cpu = smp_processor_id();
 
 	local_irq_disable();
-	forget_context(NULL);
 	write_seqcount_begin(&vtime->seqcount);
 	vtime->state = VTIME_SYS;
 	vtime->starttime = sched_clock();
@@ -146,14 +133,6 @@ static long fetch_timers(void *cpu)
 	return 0;
 }
 
-/* A CPU isn't tracked any more; it may have been the last one. */
-static void end_tracking_all(void)
-{
-	static_branch_dec(&context_tracking_key);
-	if (!context_tracking_enabled())
-		on_each_cpu(forget_context, NULL, 1);
-}
-
 /**
  * tick_dedicate_cpu - stop the tick of a CPU whenever one task runs there
  * @cpu:	an online CPU; see <linux/dedicated_cpus.h> for the context
@@ -190,7 +169,7 @@ int tick_dedicate_cpu(unsigned int cpu)
 out:
 	cpus_read_unlock();
 	if (r)
-		end_tracking_all();
+		static_branch_dec(&context_tracking_key);
 	return r;
 }
 
@@ -216,7 +195,7 @@ void tick_release_cpu(unsigned int cpu)
 	if (cpumask_empty(tick_nohz_full_mask))
 		WRITE_ONCE(tick_nohz_full_running, false);
 out:
-	end_tracking_all();
+	static_branch_dec(&context_tracking_key);
 }
 
 static int __init tick_dedicated_init(void)

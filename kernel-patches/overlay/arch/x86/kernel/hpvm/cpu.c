@@ -174,7 +174,9 @@ static int hpvm_cpu_reserve(unsigned int cpu, struct pid *holder)
 	cpus_read_lock();
 	for_each_online_cpu(hk)
 		if (hk != cpu && !cpumask_test_cpu(hk, &hpvm_cpus) &&
-		    housekeeping_cpu(hk, HK_TYPE_TIMER))
+		    housekeeping_cpu(hk, HK_TYPE_TIMER) &&
+		    housekeeping_cpu(hk, HK_TYPE_TICK) &&
+		    housekeeping_cpu(hk, HK_TYPE_DOMAIN))
 			left++;
 
 	if (!cpu_online(cpu)) {

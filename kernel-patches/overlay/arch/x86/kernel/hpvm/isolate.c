@@ -52,11 +52,12 @@ int hpvm_isolate(unsigned int cpu)
 {
 	int r;
 
-	r = irq_dedicate_cpu(cpu);
-	if (r)
-		return r;
 	smp_call_function_single(cpu, take_vectors, NULL, 1);
-
+	r = irq_dedicate_cpu(cpu);
+	if (r) {
+		smp_call_function_single(cpu, give_vectors, NULL, 1);
+		return r;
+	}
 	r = sched_dedicate_cpu(cpu);
 	if (r)
 		goto irq;

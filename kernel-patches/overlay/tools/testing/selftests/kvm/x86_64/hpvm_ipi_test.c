@@ -24,7 +24,8 @@ static int pcpus[3];
 
 /* Of this VM: what each vCPU got, by vector. */
 static uint32_t got[2][256];
-static bool ready, over;
+static bool ready, over, gone;
+static bool xapic;	/* the receiver isn't in x2APIC mode yet */
 static uint64_t receiver_stack;
 
 /* No exit here: while the receiver is out, the fast path has no use for it. */
@@ -33,7 +34,10 @@ static void handle(struct ex_regs *regs)
 	int id = (uint64_t)regs - receiver_stack + 0x4000 < 0x8000;
 
 	WRITE_ONCE(got[id][regs->vector], got[id][regs->vector] + 1);
-	guest_eoi();
+	if (id && xapic)
+		xapic_write_reg(APIC_EOI, 0);
+	else
+		guest_eoi();
 }
 
 static void handle_nothing(struct ex_regs *regs)
@@ -156,6 +160,81 @@ static void guest_rounds(void)
 	guest_end();
 }
 
+/* Fires until the other one has had enough, and takes what comes from there. */
+static void guest_fires(void)
+{
+	uint32_t i;
+
+	guest_begin();
+	for (i = 1; !READ_ONCE(over); i++) {
+		guest_send(ICR_PHYSICAL(1) | LOW_VECTOR);
+		guest_await(1, LOW_VECTOR, i);
+		/* An ordinary vCPU with nothing but interrupts would get nowhere. */
+		guest_open(10000);
+	}
+	WRITE_ONCE(gone, true);
+	GUEST_DONE();
+}
+
+static void guest_fire_back(uint32_t from, uint32_t to)
+{
+	uint32_t i;
+
+	/* One that isn't up yet would accept nothing. */
+	while (!READ_ONCE(got[1][LOW_VECTOR]))
+		guest_open(50);
+	for (i = from + 1; i <= to; i++) {
+		if (xapic) {
+			xapic_write_reg(APIC_ICR2, SET_APIC_DEST_FIELD(0));
+			xapic_write_reg(APIC_ICR, MID_VECTOR);
+		} else {
+			guest_send(ICR_PHYSICAL(0) | MID_VECTOR);
+		}
+		guest_await(0, MID_VECTOR, i);
+		/* Both directions at once, and in turn. */
+		guest_open(i % 50 + 1);
+	}
+}
+
+static void guest_fired_at_to_the_end(void)
+{
+	WRITE_ONCE(over, true);
+	while (!READ_ONCE(gone))
+		guest_open(50);
+	GUEST_DONE();
+}
+
+/* Begins as firmware leaves it, and goes over to x2APIC mode under fire. */
+static void guest_late(void)
+{
+	uint32_t seen;
+
+	receiver_stack = (uint64_t)__builtin_frame_address(0);
+	xapic = true;
+	xapic_enable();
+	xapic_write_reg(APIC_LVT0, APIC_LVT_MASKED);
+	WRITE_ONCE(ready, true);
+	guest_fire_back(0, ROUNDS);
+	GUEST_SYNC(1);
+
+	seen = READ_ONCE(got[1][LOW_VECTOR]);
+	guest_x2apic_enable();
+	xapic = false;
+	guest_fire_back(ROUNDS, 2 * ROUNDS);
+	GUEST_ASSERT(READ_ONCE(got[1][LOW_VECTOR]) > seen);
+	GUEST_SYNC(2);
+	guest_fired_at_to_the_end();
+}
+
+static void guest_swings(void)
+{
+	receiver_stack = (uint64_t)__builtin_frame_address(0);
+	guest_start();
+	WRITE_ONCE(ready, true);
+	guest_fire_back(0, 2 * ROUNDS);
+	guest_fired_at_to_the_end();
+}
+
 /* An interrupt shadow, and an instruction at the end of what it may be. */
 static void guest_odd_writes(void)
 {
@@ -251,8 +330,12 @@ struct runner {
 	struct kvm_vcpu *vcpu;
 	int pcpu;
 	pthread_t thread;
-	bool direct;
+	bool direct;		/* at its last GUEST_SYNC() */
+	bool was_ordinary;	/* at its first */
+	bool done;
 	bool stop;
+	bool swing;		/* each signal holds it in ordinary mode, or lets it go */
+	int swings;
 };
 
 static __thread struct kvm_run *signalled_run;
@@ -277,6 +360,8 @@ static void *run_vcpu(void *arg)
 				break;
 			TEST_ASSERT(errno == EINTR, "KVM_RUN: error %d", errno);
 			r->vcpu->run->immediate_exit = 0;
+			if (r->swing)
+				hpvm_hold(r->vcpu, ++r->swings % 2);
 			continue;
 		}
 		if (r->vcpu->run->exit_reason != KVM_EXIT_IO)
@@ -284,8 +369,11 @@ static void *run_vcpu(void *arg)
 		switch (get_ucall(r->vcpu, &uc)) {
 		case UCALL_SYNC:
 			WRITE_ONCE(r->direct, hpvm_state(r->vcpu).state == KVM_HPVM_STATE_DIRECT);
+			if (uc.args[1] == 1)
+				r->was_ordinary = !r->direct;
 			break;
 		case UCALL_DONE:
+			r->done = true;
 			return NULL;
 		case UCALL_ABORT:
 			REPORT_GUEST_ASSERT(uc);
@@ -305,18 +393,25 @@ static void *run_pinned(void *arg)
 
 static void start(struct runner *r, struct kvm_vcpu *vcpu, int pcpu)
 {
-	*r = (struct runner){ .vcpu = vcpu, .pcpu = pcpu };
+	r->vcpu = vcpu;
+	r->pcpu = pcpu;
 	hpvm_bind(vcpu, pcpu);
 	TEST_ASSERT(!pthread_create(&r->thread, NULL, run_pinned, r), "pthread_create()");
+}
+
+/* Waits for its end, and signals it until then. */
+static void join_swinging(struct runner *r)
+{
+	while (pthread_tryjoin_np(r->thread, NULL)) {
+		pthread_kill(r->thread, SIGUSR1);
+		usleep(2000);
+	}
 }
 
 static void stop(struct runner *r)
 {
 	WRITE_ONCE(r->stop, true);
-	while (pthread_tryjoin_np(r->thread, NULL)) {
-		pthread_kill(r->thread, SIGUSR1);
-		usleep(2000);
-	}
+	join_swinging(r);
 }
 
 static struct kvm_vm *create(int vcpus, struct kvm_vcpu **vcpu, void **guest_code)
@@ -343,7 +438,7 @@ static uint64_t between(void *sender, void *receiver, bool hostile)
 	struct sigaction sa = { .sa_handler = handle_signal };
 	struct kvm_vm *vm, *witness_vm;
 	struct kvm_vcpu *vcpu[2], *witness_vcpu;
-	struct runner r[2], witness;
+	struct runner r[2] = { 0 }, witness = { 0 };
 	uint32_t seen[2][256];
 	uint64_t ipis;
 	bool yes = true;
@@ -397,6 +492,49 @@ TEST(none_is_lost)
 TEST(none_is_lost_in_the_host)
 {
 	between(guest_rounds, guest_receiver_away, false);
+}
+
+/* Two vCPUs send to each other all the time; what became of each is in @r. */
+static void both_ways(void *receiver, struct runner r[2])
+{
+	void *code[] = { guest_fires, receiver };
+	struct sigaction sa = { .sa_handler = handle_signal };
+	struct kvm_vcpu *vcpu[2];
+	struct kvm_vm *vm;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	vm = create(2, vcpu, code);
+	virt_pg_map(vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
+	start(&r[1], vcpu[1], pcpus[1]);
+	start(&r[0], vcpu[0], pcpus[0]);
+	if (r[1].swing)
+		join_swinging(&r[1]);
+	else
+		pthread_join(r[1].thread, NULL);
+	TEST_ASSERT(r[1].done, "The guest left with exit reason %u (%s)",
+		    vcpu[1]->run->exit_reason, exit_reason_str(vcpu[1]->run->exit_reason));
+	pthread_join(r[0].thread, NULL);
+	TEST_ASSERT(r[0].direct, "The one that fires wasn't in direct mode");
+	kvm_vm_free(vm);
+}
+
+/* One vCPU is direct; the other one is in xAPIC mode, and becomes direct later. */
+TEST(mixed)
+{
+	struct runner r[2] = { 0 };
+
+	both_ways(guest_late, r);
+	EXPECT_TRUE(r[1].was_ordinary);
+	EXPECT_TRUE(r[1].direct);
+}
+
+/* One is direct, the other one time and again. */
+TEST(swinging)
+{
+	struct runner r[2] = { { 0 }, { .swing = true } };
+
+	both_ways(guest_swings, r);
+	EXPECT_LE(4, r[1].swings);
 }
 
 TEST(odd_writes)
