@@ -14,7 +14,7 @@ qemu:				## QEMU with the stack
 	@scripts/build-qemu
 
 kernel:				## the lab's host kernel with the stack
-	@scripts/build-kernel linux-hpvm linux-hpvm lab.config hpvm.config
+	@scripts/build-kernel linux-hpvm linux-hpvm lab.config hpvm.config kunit.config
 
 kernel-stock:			## the same kernel without it, to compare with
 	@scripts/build-kernel linux-stock linux-stock lab.config

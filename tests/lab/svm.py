@@ -26,7 +26,7 @@ CPU = ("EPYC,+svm,+x2apic,-xsaves,-xsavec,-fxsr-opt,-misalignsse,-osvw,-topoext,
 # to refine it with, either. The LAPIC timer's rate is QEMU's.
 CMDLINE = ("console=ttyS0,115200 quiet tsc=reliable tsc_early_khz={khz} lpj={lpj} pmtmr=0 "
            "hpvm_lab_lapic_khz=1000000 intel_iommu=on nokaslr mitigations=off "
-           "random.trust_cpu=on panic=0")
+           "random.trust_cpu=on panic=0 kunit.enable=0")
 HZ = 250
 
 
