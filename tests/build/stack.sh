@@ -8,6 +8,7 @@ scratch
 
 check "the kernel's stack applies and is as exported" scripts/stack check kernel
 check "QEMU's stack applies and is as exported" scripts/stack check qemu
+check "so says check of both" scripts/stack check
 
 # The rest works on a copy, with a base of a few files.
 copy=$SCRATCH/copy cache=$SCRATCH/cache
