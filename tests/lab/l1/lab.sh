@@ -431,6 +431,35 @@ hardly_any_exits() {
 hpvm_direct() { wait_for 5 hpvm_state direct; }
 hpvm_state() { qmp query-hpvm | grep -q "\"state\": \"$1\""; }
 
+# direct_guest SECONDS [CPU-FLAGS]: a Linux guest in direct mode on CPU 1, which is to be up
+# by then and stays.
+direct_guest() {
+    linux_guest "idle=poll hpvm.timers=100000000" \
+        -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "host,-monitor$2"
+    check "the guest is up" await_guest "$1" hpvm:.ready
+    check "the guest is in direct mode" hpvm_direct
+}
+
+# snapshot PREFIX: sets PREFIX_NAME, what the kernel has counted on CPU 1 and KVM's exits
+# of the guest, without a new process.
+snapshot() {
+    while read -r counter value; do
+        eval "$1_$counter=$value"
+    done </sys/kernel/debug/hpvm/cpu1
+    for file in /sys/kernel/debug/kvm/"$GUEST_PID"-*/exits; do
+        read -r value <"$file"
+    done
+    eval "$1_exits=$value"
+}
+
+# available: memory in KiB, after what was freed has come back.
+available() {
+    sync
+    echo 3 >/proc/sys/vm/drop_caches
+    sleep 1
+    awk '/^MemAvailable/ { print $2 }' /proc/meminfo
+}
+
 # measure_apic NAME WORDS QEMU-ARGUMENT...: tests/guest/apic.c with these words, its
 # exits counted.
 measure_apic() {

@@ -7,14 +7,6 @@
 
 # 'make check-long' does it 200 times.
 
-# In KiB, after what was freed has come back.
-available() {
-    sync
-    echo 3 >/proc/sys/vm/drop_caches
-    sleep 1
-    awk '/^MemAvailable/ { print $2 }' /proc/meminfo
-}
-
 # Numbers of interrupts, tasks without kworkers, and armed timers of CPU 1.
 things() {
     echo "$(find /proc/irq -maxdepth 1 | wc -l) interrupts," \

@@ -8,14 +8,6 @@
 #: groups  long
 #: files   {build}/selftests-hpvm/x86_64/hpvm_fuzz_test
 
-# In KiB, after what was freed has come back.
-available() {
-    sync
-    echo 3 >/proc/sys/vm/drop_caches
-    sleep 1
-    awk '/^MemAvailable/ { print $2 }' /proc/meminfo
-}
-
 fuzz() {
     HPVM_FUZZ_SEED=$1 timeout 100 /files/hpvm_fuzz_test >/run/said 2>&1
     status=$?

@@ -7,10 +7,7 @@
 #: files   {build}/linux-hpvm/arch/x86/boot/bzImage
 #: right   Kernel panic - not syncing: sysrq triggered crash|Call Trace:
 
-linux_guest "idle=poll hpvm.timers=100000000" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
-check "the guest is up" await_guest 120 hpvm:.ready
-check "the guest is in direct mode" hpvm_direct
+direct_guest 120
 check "a crash kernel is loaded" start_kernel -p
 stage "panicking"
 # What was said is still on its way through the serial port.

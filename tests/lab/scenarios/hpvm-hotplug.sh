@@ -8,10 +8,7 @@
 online() { cat /sys/devices/system/cpu/online; }
 set_online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }
 
-linux_guest "idle=poll hpvm.timers=100000000" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
-check "the guest is up" await_guest 120 hpvm:.ready
-check "the guest is in direct mode" hpvm_direct
+direct_guest 120
 
 check "the guest's CPU can't go offline" not set_online 1 0
 is "all are online" "$(online)" 0-2

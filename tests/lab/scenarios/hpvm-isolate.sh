@@ -49,10 +49,7 @@ hpvm-status --check
 is "the host is ready" $? 0
 is "no CPU is dedicated" "$(hpvm-status)" "No CPU is dedicated."
 
-linux_guest "idle=poll hpvm.timers=100000000" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
-check "the guest is up" await_guest 90 hpvm:.ready
-check "the guest is in direct mode" hpvm_direct
+direct_guest 90
 settings
 is "CPU 1 is isolated" "$(cat /sys/devices/system/cpu/isolated)" 1
 is "CPU 1 is full dynticks" "$(cat /sys/devices/system/cpu/nohz_full)" 1
@@ -80,15 +77,10 @@ check "and whose thread is there" sh -c "hpvm-status --json | grep -q 'a thread 
 
 # Eight seconds, in which RCU would complain twice. No process is started.
 counts() {
-    while read -r name value; do
-        eval "$1_$name=$value"
-    done </sys/kernel/debug/hpvm/cpu1
-    read -r value <"$EXITS"
-    eval "$1_exits=$value"
+    snapshot "$1"
     eval "$1_guest=$(stat_field 43 "$THREAD/stat")"
 }
 delta() { eval "echo \$((last_$1 - first_$1))"; }
-EXITS=$(echo /sys/kernel/debug/kvm/"$GUEST_PID"-*/exits)
 THREAD=/proc/$GUEST_PID/task/$(vcpu_threads)
 for _ in $(seq 30); do nap; done
 stage "the quiet interval"

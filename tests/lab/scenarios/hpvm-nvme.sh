@@ -36,10 +36,7 @@ n=$(raised 1)
 check "before: the disk can be read from there" read_disk
 check "before: that interrupts CPU 1" [ "$(raised 1)" -gt "$n" ]
 
-linux_guest "idle=poll hpvm.timers=100000000" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor,-tsc-adjust
-check "the guest is up" await_guest 120 hpvm:.ready
-check "the guest is in direct mode" hpvm_direct
+direct_guest 120 ,-tsc-adjust
 check "the interrupt has left" not is_on 1
 is "its affinity is what it was" "$(cat "$QUEUE/smp_affinity_list")" 1
 here=$(raised 1) there=$(raised)

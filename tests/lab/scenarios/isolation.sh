@@ -9,20 +9,7 @@ hog() { while :; do read -r _ </proc/loadavg; done; }
 hog &
 hog &
 
-# snapshot PREFIX: the kernel's counters, and KVM's of exits, without a new process.
-snapshot() {
-    while read -r name value; do
-        eval "$1_$name=$value"
-    done </sys/kernel/debug/hpvm/cpu1
-    read -r value <"$EXITS"
-    eval "$1_exits=$value"
-}
-
-linux_guest "idle=poll hpvm.timers=100000000" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
-check "the guest is up" await_guest 120 hpvm:.ready
-check "the guest is in direct mode" hpvm_direct
-EXITS=$(echo /sys/kernel/debug/kvm/"$GUEST_PID"-*/exits)
+direct_guest 120
 for _ in $(seq 30); do nap; done
 naps=$(seq $((${SECONDS_MEASURED:-60} * 10)))
 stage "measuring ${SECONDS_MEASURED:-60} s"
