@@ -35,6 +35,9 @@ bench: all			## instructions per timer, IPI, EOI...: bare metal, stock, hpvm
 bench-isolation: all		## what a busy host does to a guest's CPU in a minute
 	@scripts/bench-isolation
 
+bench-irq: all			## what an assigned device's interrupt costs: bare metal, stock, hpvm
+	@scripts/bench-irq
+
 check: all selftests		## all tests that take minutes
 	@scripts/check short
 
@@ -57,4 +60,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation check check-long patches kernel-deb clean help
+.PHONY: all qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq check check-long patches kernel-deb clean help

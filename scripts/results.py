@@ -68,10 +68,10 @@ def path_of(name):
     return os.path.join(RESULTS, name if LAB == "vmx" else f"{stem}-{LAB}{suffix}")
 
 
-def save(name, config, rows):
-    """Write build/results/NAME.json; returns its path."""
+def save(name, config, rows, path=None):
+    """Write build/results/NAME.json, or to the path; returns it."""
     os.makedirs(RESULTS, exist_ok=True)
-    path = path_of(name + ".json")
+    path = path or path_of(name + ".json")
     document = {"name": name, "lab": LAB, **versions(config), "rows": rows}
     lines = json.dumps(document, indent=1)
     image.write(path, (lines + "\n").encode())

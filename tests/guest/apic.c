@@ -7,6 +7,7 @@
  *   tsc                             write the TSC first, as a guest may
  *   self                            no timer, but self-IPIs
  *   count=N                         so many interrupts (1000)
+ *   listen                          fewer, if a byte comes by the serial port
  *   ahead=N                         the timer's ticks to the next (20000)
  *
  * Each interrupt is armed when the one before it was handled; between two marks
@@ -39,6 +40,7 @@ void start_c(const char *cmdline)
 	uint32_t count = number(cmdline, "count=", 1000);
 	int hlt = word(cmdline, "hlt") != 0;
 	int self = word(cmdline, "self") != 0;
+	int listen = word(cmdline, "listen") != 0;
 	int periodic = word(cmdline, "periodic") != 0;
 	int deadline = !periodic && !word(cmdline, "oneshot");
 	uint64_t limit;
@@ -56,7 +58,7 @@ void start_c(const char *cmdline)
 	mark(MARK_BEGIN);
 	if (periodic && !self)
 		wrmsr(X2APIC_TMICT, ahead);
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < count && !(listen && in8(COM1 + 5) & 1); i++) {
 		if (self)
 			wrmsr(X2APIC_SELF_IPI, VECTOR);
 		else if (deadline)

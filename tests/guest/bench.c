@@ -34,22 +34,11 @@
 #define VECTOR			0x40
 #define MAX_ROUNDS		10000
 #define WARM_UP			10
-#define PAGE_MASK		(~4095u)
-/* Long enough for the slowest hypervisor, and never waited for when all is well. */
-#define TIMEOUT			2000000000
 
 static uint32_t samples[MAX_ROUNDS];
 static uint32_t cpus, rounds, marked_rounds, ahead;
 static int marks;
 static volatile uint32_t unexpected;
-
-static struct cpu *this_cpu(void)
-{
-	uint32_t esp;
-
-	__asm__("mov %%esp, %0" : "=r"(esp));
-	return (struct cpu *)(esp & PAGE_MASK);
-}
 
 __attribute__((interrupt)) static void on_interrupt(void *frame)
 {
@@ -76,22 +65,6 @@ __attribute__((interrupt)) static void on_other(void *frame)
 static void lab_exact(void)
 {
 	__asm__ volatile("xchg %%bx, %%bx" : : : "memory");
-}
-
-static void fail(const char *what)
-{
-	put("hpvm: failed=");
-	put(what);
-	put("\n");
-	end();
-}
-
-static void spin(uint32_t ticks)
-{
-	uint64_t limit = rdtsc() + ticks;
-
-	while (rdtsc() < limit)
-		;
 }
 
 static void await(struct cpu *cpu, enum state state, const char *what)
@@ -238,11 +211,6 @@ static uint32_t tsc_aux_write(void)
 }
 
 /* --- Several CPUs: the others wait in ap_c(). --- */
-
-static struct cpu *cpu(int i)
-{
-	return &cpu_pages[i].cpu;
-}
 
 static uint64_t icr_to(struct cpu *target)
 {
@@ -415,36 +383,13 @@ void ap_c(struct cpu *me)
 	}
 }
 
-/* All of them, again and again until there are enough: some may be plugged in late. */
-static void start_others(void)
-{
-	uint64_t limit = rdtsc() + TIMEOUT;
-	uint32_t i, up;
-
-	for (i = 0; i < (uint32_t)(ap_end - ap_begin); i++)
-		((volatile char *)AP_PAGE)[i] = ap_begin[i];
-	do {
-		if (rdtsc() > limit)
-			fail("fewer CPUs than cpus=");
-		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_INIT);
-		spin(1000000);
-		ap_next = 1;
-		for (i = 1; i < cpus; i++)
-			cpu(i)->up = 0;
-		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | AP_PAGE >> 12);
-		spin(1000000);
-		for (i = 1, up = 1; i < cpus; i++)
-			up += cpu(i)->up;
-	} while (up < cpus);
-}
-
 static void first_cpu(void)
 {
 	this_cpu()->id = rdmsr(X2APIC_ID);
 	wrmsr(X2APIC_LVTT, VECTOR | LVTT_DEADLINE);
 	__asm__ volatile("sti" : : : "memory");
 	if (cpus > 1)
-		start_others();
+		start_others(cpus);
 	run_all();
 	put_result("unexpected", "", unexpected);
 	put_result("done", "", 1);
@@ -465,8 +410,5 @@ void start_c(const char *cmdline)
 		fail("a number that is out of range");
 	set_up(on_other);
 	gate(VECTOR, on_interrupt);
-	/* From now on with a stack in this CPU's page. */
-	__asm__ volatile("mov %0, %%esp\n\tcall *%1" : :
-			 "r"(&cpu_pages[1]), "r"(first_cpu) : "memory");
-	__builtin_unreachable();
+	on_own_stack(first_cpu);
 }

@@ -14,6 +14,9 @@
  *                       but for this word
  *   hpvm.stay=1         stay when all is done
  *   hpvm.cpu_cycles=N   before that, take each CPU but the first off and on N times
+ *   hpvm.disk=N         read N blocks of the NVMe disk on each CPU
+ *   hpvm.disk_cycles=N  before that, unbind its driver, reset it, and bind it, N times
+ *   hpvm.frames=N       receive N IP packets by the virtio network card
  *   hpvm.serial=N       write N lines to the PCI serial port, whose interrupt is
  *                       a level-triggered one
  *
@@ -43,6 +46,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "init.h"
 #include "mark.h"
 
 #define NSEC_PER_SEC	1000000000L
@@ -61,13 +65,13 @@ static void end(void)
 		pause();
 }
 
-static void fail(const char *what)
+void fail(const char *what)
 {
 	printf("hpvm: failed=%s: %s\n", what, strerror(errno));
 	end();
 }
 
-static long parameter(const char *name, long otherwise)
+long parameter(const char *name, long otherwise)
 {
 	size_t length = strlen(name);
 	const char *p;
@@ -100,25 +104,25 @@ static void slurp(const char *path, char *text, size_t size)
 	text[slurp_bytes(path, text, size - 1)] = '\0';
 }
 
-/* The sum over the CPUs of one line of /proc/interrupts, or -1. */
-static long interrupts(const char *name)
+long interrupts(const char *name)
 {
 	static char text[65536];
-	char label[32];
-	char *p, *next;
-	long sum = 0, n;
+	char *line, *p, *next, *rest;
+	long sum = -1, n;
 
 	slurp("/proc/interrupts", text, sizeof(text));
-	snprintf(label, sizeof(label), "\n%s:", name);
-	p = strstr(text, label);
-	if (!p)
-		return -1;
-	for (p += strlen(label); ; p = next) {
-		n = strtol(p, &next, 10);
-		if (next == p)
-			return sum;
-		sum += n;
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		if (!strstr(line, name))
+			continue;
+		sum += sum < 0;
+		for (p = strchr(line, ':') + 1; ; p = next) {
+			n = strtol(p, &next, 10);
+			if (next == p)
+				break;
+			sum += n;
+		}
 	}
+	return sum;
 }
 
 static long since(const struct timespec *from)
@@ -211,7 +215,7 @@ static void serial(long lines)
 	printf("hpvm: serial_lines=%ld\n", lines);
 }
 
-static void write_file(const char *path, const char *text)
+void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
 
@@ -357,8 +361,8 @@ static void *work(void *arg)
 static void report_messages(long count)
 {
 	printf("hpvm: cpus=%ld\nhpvm: messages=%ld\n", sysconf(_SC_NPROCESSORS_ONLN), count);
-	printf("hpvm: res=%ld\nhpvm: cal=%ld\nhpvm: tlb=%ld\n", interrupts("RES"),
-	       interrupts("CAL"), interrupts("TLB"));
+	printf("hpvm: res=%ld\nhpvm: cal=%ld\nhpvm: tlb=%ld\n", interrupts("RES:"),
+	       interrupts("CAL:"), interrupts("TLB:"));
 }
 
 /* Half as many messages under way as there are CPUs, so that some of them idle. */
@@ -465,7 +469,7 @@ static void hackbench(void)
 int main(void)
 {
 	struct timespec settle = { 0 }, now;
-	long count, lines, passed, loc;
+	long count, lines, passed, reads, frames, loc;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mkdir("/proc", 0555);
@@ -485,18 +489,23 @@ int main(void)
 	lines = parameter("hpvm.serial", 0);
 	passed = parameter("hpvm.messages", 0);
 	loops = parameter("hpvm.hackbench", 0);
+	reads = parameter("hpvm.disk", 0);
+	frames = parameter("hpvm.frames", 0);
 	stay = parameter("hpvm.stay", 0);
+	if (frames)
+		set_up_network();
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	printf("hpvm: ready_after_ms=%ld\n", now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	if (parameter("hpvm.kexec", 0))
 		start_kernel();
 	plug_cpus(parameter("hpvm.cpus", 1));
+	cycle_disk(parameter("hpvm.disk_cycles", 0));
 	later(&settle, parameter("hpvm.settle_ms", 500) * 1000000);
 	nanosleep(&settle, NULL);
 	if (parameter("hpvm.cpu_cycles", 0))
 		cycle_cpus(parameter("hpvm.cpu_cycles", 0));
 
-	loc = interrupts("LOC");
+	loc = interrupts("LOC:");
 	mark(MARK_BEGIN);
 	if (lines)
 		serial(lines);
@@ -504,9 +513,13 @@ int main(void)
 		messages(passed);
 	else if (loops)
 		hackbench();
+	else if (reads)
+		disk(reads);
+	else if (frames)
+		network(frames);
 	else
 		timers(count, parameter("hpvm.period_us", 1000) * 1000);
-	printf("hpvm: loc=%ld\n", interrupts("LOC") - loc);
-	printf("hpvm: nmi=%ld\n", interrupts("NMI"));
+	printf("hpvm: loc=%ld\n", interrupts("LOC:") - loc);
+	printf("hpvm: nmi=%ld\n", interrupts("NMI:"));
 	end();
 }

@@ -76,11 +76,27 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
 	__asm__ volatile("wrmsr" : : "A"(value), "c"(msr) : "memory");
 }
 
+static inline void spin(uint32_t ticks)
+{
+	uint64_t limit = rdtsc() + ticks;
+
+	while (rdtsc() < limit)
+		;
+}
+
 /* The keyboard controller's reset ends QEMU when it runs with -no-reboot. */
 static void end(void)
 {
 	for (;;)
 		out8(0x64, 0xfe);
+}
+
+static inline void fail(const char *what)
+{
+	put("hpvm: failed=");
+	put(what);
+	put("\n");
+	end();
 }
 
 #endif

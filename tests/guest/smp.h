@@ -10,7 +10,11 @@
 
 #ifndef __ASSEMBLER__
 
-#include <stdint.h>
+#include "apic.h"
+
+#define PAGE_MASK	(~4095u)
+/* Long enough for the slowest hypervisor, and never waited for when all is well. */
+#define TIMEOUT		20000000000ULL
 
 enum state {
 	READY,				/* for an interrupt */
@@ -39,6 +43,50 @@ extern volatile uint32_t ap_next;
 
 /* What they call; must not return. */
 void ap_c(struct cpu *me);
+
+static inline struct cpu *cpu(uint32_t index)
+{
+	return &cpu_pages[index].cpu;
+}
+
+static inline struct cpu *this_cpu(void)
+{
+	uint32_t esp;
+
+	__asm__("mov %%esp, %0" : "=r"(esp));
+	return (struct cpu *)(esp & PAGE_MASK);
+}
+
+/* The first CPU goes on there, with a stack in its page of cpu_pages. */
+static inline void on_own_stack(void (*first_cpu)(void))
+{
+	__asm__ volatile("mov %0, %%esp\n\tcall *%1" : :
+			 "r"(&cpu_pages[1]), "r"(first_cpu) : "memory");
+	__builtin_unreachable();
+}
+
+/* All of them, again and again until there are enough: some may be plugged in late. */
+static inline void start_others(uint32_t cpus)
+{
+	uint64_t limit = rdtsc() + TIMEOUT;
+	uint32_t i, up;
+
+	for (i = 0; i < (uint32_t)(ap_end - ap_begin); i++)
+		((volatile char *)AP_PAGE)[i] = ap_begin[i];
+	do {
+		if (rdtsc() > limit)
+			fail("fewer CPUs than cpus=");
+		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_INIT);
+		spin(1000000);
+		ap_next = 1;
+		for (i = 1; i < cpus; i++)
+			cpu(i)->up = 0;
+		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | AP_PAGE >> 12);
+		spin(1000000);
+		for (i = 1, up = 1; i < cpus; i++)
+			up += cpu(i)->up;
+	} while (up < cpus);
+}
 
 #endif
 #endif

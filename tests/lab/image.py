@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -194,6 +195,23 @@ def guest_initrd(config):
     return target
 
 
+def guest_modules(config, names):
+    """Modules of the guest's kernel as an initramfs, to go after guest_initrd(); and a list
+    of them in this order, which is that in which they're loaded."""
+    cpio, found = Cpio(), {}
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", config.guest_deb()],
+                          stdout=subprocess.PIPE) as unpack, \
+            tarfile.open(fileobj=unpack.stdout, mode="r|") as tar:
+        for member in tar:
+            name, suffix = os.path.splitext(os.path.basename(member.name))
+            if suffix == ".ko" and name in names:
+                found[name] = tar.extractfile(member).read()
+    for name in names:
+        cpio.file(f"modules/{name}.ko", found[name])
+    cpio.file("modules/list", "".join(f"/modules/{name}.ko\n" for name in names).encode())
+    return cpio.bytes()
+
+
 @contextlib.contextmanager
 def locked(path, wait=True):
     """Hold a lock file, against other threads and other runners alike."""
@@ -252,6 +270,8 @@ def overlay(config, scenario, settings):
     lines = [f"{name}={shlex.quote(value)}\n"
              for name, _, value in (s.partition("=") for s in settings)]
     cpio.file("settings", "".join(lines).encode())
+    if scenario.modules:
+        cpio.file("guest/modules", guest_modules(config, scenario.modules.split()))
     for pattern in scenario.files.split():
         pattern = pattern.format(cache=config.cache, build=config.build, top=config.top)
         found = [p for p in sorted(glob.glob(pattern)) if os.path.isfile(p)]

@@ -29,6 +29,10 @@ CMDLINE = ("console=ttyS0,115200 quiet tsc=reliable tsc_early_khz={khz} lpj={lpj
            "random.trust_cpu=on panic=0 kunit.enable=0")
 HZ = 250
 
+# x2APIC mode takes one that remaps interrupts to 32-bit APIC IDs.
+IOMMUS = {"intel": "intel-iommu,intremap=on,eim=on",
+          "amd": "amd-iommu,intremap=on,xtsup=on"}
+
 
 @functools.cache
 def tsc_khz():
@@ -57,15 +61,22 @@ def tsc_khz():
 
 def command(config, scenario):
     """The emulator, run in the scenario's directory."""
-    khz = tsc_khz()
-    cmdline = CMDLINE.format(khz=khz, lpj=khz * 1000 // HZ)
+    # A nanosecond an instruction, all CPUs in turns: the TSC counts instructions.
+    khz = 1000000 if scenario.exact else tsc_khz()
+    how = (["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"] if scenario.exact
+           else ["-accel", "tcg,thread=multi"])
+    if scenario.bare:
+        name, _, words = scenario.bare.partition(" ")
+        boot = ["-kernel", os.path.join(config.work, name), "-append", words]
+    else:
+        cmdline = CMDLINE.format(khz=khz, lpj=khz * 1000 // HZ)
+        boot = ["-kernel", config.kernel(scenario.kernel), "-initrd", "host.cpio",
+                "-append", f"{cmdline} {scenario.cmdline}".strip()]
     return [config.qemu, "-L", os.path.join(config.work, "firmware"),
             "-nodefaults", "-no-user-config", "-display", "none",
-            "-accel", "tcg,thread=multi", "-M", "q35,kernel-irqchip=split,hpet=off",
+            *how, "-M", "q35,kernel-irqchip=split,hpet=off",
             "-cpu", CPU, "-smp", scenario.cpus, "-m", scenario.memory,
-            "-device", "intel-iommu,intremap=on,eim=on",
-            "-kernel", config.kernel(scenario.kernel), "-initrd", "host.cpio",
-            "-append", f"{cmdline} {scenario.cmdline}".strip(),
+            "-device", IOMMUS[scenario.iommu], *boot,
             "-chardev", "file,id=console,path=console.log", "-serial", "chardev:console",
             "-chardev", "file,id=results,path=results.log", "-serial", "chardev:results",
             *scenario.devices.split()]
@@ -79,7 +90,7 @@ def version(config):
 
 def make(config, scenario, settings, directory):
     """Everything QEMU needs to boot the scenario; returns the large files of it."""
-    shared = image.base(config)
+    shared = image.base(config)             # and the programs, of which one may be booted
     initrd = os.path.join(directory, "host.cpio")
     firmware = os.path.join(config.work, "firmware")
     with image.locked(os.path.join(config.work, "lock")):
@@ -89,6 +100,8 @@ def make(config, scenario, settings, directory):
             if not image.newer(target, path):
                 with open(path, "rb") as f:
                     image.write(target, f.read())
+    if scenario.bare:
+        return []
     shutil.copyfile(shared, initrd)
     with open(initrd, "ab") as f:
         f.write(image.overlay(config, scenario, settings))

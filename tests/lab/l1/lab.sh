@@ -149,7 +149,8 @@ linux_guest() {
     append="console=ttyS0 quiet nokaslr mitigations=off panic=-1 reboot=k"
     append="$append cryptomgr.notests initcall_blacklist=load_system_certificate_list $1"
     shift
-    start_guest -kernel /guest/vmlinuz -initrd /guest/initrd -append "$append" "$@"
+    cat /guest/initrd /guest/modules >/run/initrd 2>/dev/null
+    start_guest -kernel /guest/vmlinuz -initrd /run/initrd -append "$append" "$@"
 }
 
 # --- another kernel for the host ------------------------------------------------
@@ -476,6 +477,100 @@ measure_apic() {
     check "$name: exits were counted" count_report "$name"
     is "$name: no interrupt but the expected" "$(figure unexpected)" 0
 }
+
+# --- assigned devices -----------------------------------------------------------
+
+# assign_device PCI-ADDRESS: from its driver, if it has one, to VFIO. $ASSIGNED is for
+# start_guest.
+assign_device() {
+    ASSIGNED="-device vfio-pci,id=assigned,host=$1"
+    device=/sys/bus/pci/devices/$1
+    [ ! -e "$device/driver" ] || echo "$1" >"$device/driver/unbind"
+    echo vfio-pci >"$device/driver_override"
+    echo "$1" >/sys/bus/pci/drivers_probe
+    [ "$(readlink "$device/driver" | sed 's/.*\///')" = vfio-pci ]
+}
+
+# return_device PCI-ADDRESS: to the host's driver for it.
+return_device() {
+    device=/sys/bus/pci/devices/$1
+    echo "$1" >"$device/driver/unbind"
+    echo >"$device/driver_override"
+    echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+# What VFIO's handlers in the host are called for is counted from here on.
+count_host_irqs() {
+    instance=/sys/kernel/tracing/instances/vfio
+    [ ! -d $instance ] || rmdir $instance
+    mkdir $instance
+    echo 'hist:keys=irq if name ~ "vfio-*"' >$instance/events/irq/irq_handler_entry/trigger
+}
+host_irqs() {
+    sed -n 's/^ *Hits: \([0-9]*\)$/\1/p' \
+        /sys/kernel/tracing/instances/vfio/events/irq/irq_handler_entry/hist
+}
+
+# measure_irqs NAME WORDS QEMU-ARGUMENT...: run_irqs, its exits counted.
+measure_irqs() {
+    count_start
+    run_irqs "$@"
+    check "$name: exits were counted" count_report "$name"
+    note "$name: $(exits_total) exits"
+}
+
+# run_irqs NAME WORDS QEMU-ARGUMENT...: tests/guest/irq.c with the assigned device; each
+# interrupt that the device raised was handled once.
+run_irqs() {
+    name=$1
+    append=$2
+    shift 2
+    count_host_irqs
+    # shellcheck disable=SC2086  # several words
+    start_guest -kernel /guest/irq.elf -append "$append" -cpu host "$@" $ASSIGNED
+    if [ -n "$PIN_CPU" ]; then
+        check "$name: the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
+    fi
+    await_guest 60 hpvm:.ready && stage "$name: the guest is up"
+    wait_guest "${PATIENCE:-120}"
+    is "$name: QEMU ended well" $? 0
+    is "$name: the guest did all" "$(figure "done")" 1
+    is "$name: every interrupt was handled, once" "$(figure irqs_handled)" "$(figure irqs_raised)"
+    is "$name: none was lost" "$(figure irqs_lost)" 0
+    is "$name: no interrupt but the expected" "$(figure unexpected)" 0
+    data "$name.host_irqs $(host_irqs)"
+    note "$name: $(figure irqs_handled) interrupts, $(host_irqs) by the host"
+}
+
+# measure_network NAME QEMU-ARGUMENT...: a Linux guest with the assigned network card, which
+# answers $PINGS pings of the host, one after the other. Its exits are counted.
+measure_network() {
+    name=$1
+    shift
+    count_start
+    # shellcheck disable=SC2086  # several words
+    linux_guest "idle=poll hpvm.frames=$PINGS" "$@" -cpu host,-monitor,-tsc-adjust $ASSIGNED
+    if [ -n "$PIN_CPU" ]; then
+        check "$name: the vCPU is pinned to CPU $PIN_CPU" pin_vcpus "$PIN_CPU"
+    fi
+    check "$name: the guest is up" await_guest 120 hpvm:.ready
+    # The only one that is left.
+    for card in /sys/class/net/eth*; do
+        ifconfig "${card##*/}" 192.168.7.1 netmask 255.255.255.0 up
+    done
+    sleep 1
+    hmp info hpvm
+    ping -q -A -c "$PINGS" -W 5 192.168.7.2 >/run/pings
+    cat /run/pings
+    check "$name: every ping was answered" grep -q " 0% packet loss" /run/pings
+    wait_guest 30
+    is "$name: QEMU ended well" $? 0
+    check "$name: exits were counted" count_report "$name"
+    note "$name: $(figure frames) packets, $(figure card_irqs) interrupts, $(exits_total) exits"
+}
+
+# ways WAY: how many interrupts of assigned devices go that way, direct or host.
+ways() { qmp query-hpvm | grep -o "\"way\": \"$1\"" | wc -l; }
 
 # run_selftests [all-pass]: the kernel's selftests in /files, each result as data to
 # compare. Unless all of them have to pass, nothing is said about one that fails: some

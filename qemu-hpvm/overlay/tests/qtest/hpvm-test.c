@@ -63,6 +63,9 @@ static const Refusal refusals[] = {
         "smt-machine", "-accel kvm -machine hpvm=on,hpvm-smt=off",
         "Parameter 'hpvm-smt' does not accept value 'off'",
     }, {
+        "irq", "-accel kvm,hpvm=on,hpvm-irq=direct",
+        "Parameter 'hpvm-irq' does not accept value 'direct'",
+    }, {
         "cpus-syntax", "-accel kvm,hpvm=on,hpvm-cpus=2-",
         "hpvm-cpus=2- is not a list of host CPUs; write CPU numbers and "
         "ascending ranges, such as 2-5,8",
@@ -98,13 +101,20 @@ static const Refusal kvm_refusals[] = {
         "or kernel-irqchip=split",
     }, {
         "off", "-accel kvm,hpvm-cpus=0",
-        "hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect without hpvm=on",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
+        "without hpvm=on",
     }, {
         "off-smt", "-accel kvm,hpvm-smt=strict",
-        "hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect without hpvm=on",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
+        "without hpvm=on",
     }, {
         "off-smt-machine", "-accel kvm -machine hpvm-smt=strict",
-        "hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect without hpvm=on",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
+        "without hpvm=on",
+    }, {
+        "off-irq", "-accel kvm,hpvm-irq=off",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
+        "without hpvm=on",
     }, {
         "second-kvm", "-accel kvm -accel kvm,hpvm=on,hpvm-cpus=0",
         "hpvm=on is set on an -accel option that is not in use; set it on "
@@ -151,6 +161,7 @@ static void test_properties(void)
         { "hpvm-cpus", "string" },
         { "hpvm-timer", "HpvmTimerPolicy" },
         { "hpvm-smt", "HpvmSmtPolicy" },
+        { "hpvm-irq", "OnOffAuto" },
     };
     int found = 0;
     QListEntry *e;
@@ -181,7 +192,9 @@ static void test_query_off(const void *data)
     g_assert_nonnull(info);
     g_assert_false(qdict_get_bool(info, "enabled"));
     g_assert_false(qdict_haskey(info, "timer-policy"));
+    g_assert_false(qdict_haskey(info, "direct-irqs"));
     g_assert_true(qlist_empty(qdict_get_qlist(info, "vcpus")));
+    g_assert_true(qlist_empty(qdict_get_qlist(info, "interrupts")));
     qobject_unref(rsp);
 
     hmp = qtest_hmp(qts, "info hpvm");

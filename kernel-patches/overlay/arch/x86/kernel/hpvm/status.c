@@ -22,6 +22,7 @@
 #include <asm/hardirq.h>
 #include <asm/hpvm.h>
 #include <asm/irq.h>
+#include <asm/irq_remapping.h>
 
 #include "cpu.h"
 
@@ -99,6 +100,7 @@ static int hpvm_host_show(struct seq_file *m, void *unused)
 	seq_printf(m, "doorbell %d\n", !x86_platform_ipi_callback ||
 		   x86_platform_ipi_callback == hpvm_doorbell);
 	seq_printf(m, "isolation %d\n", IS_ENABLED(CONFIG_DEDICATED_CPUS));
+	seq_printf(m, "device_irqs %d\n", irq_remapping_guest_vectors());
 	seq_printf(m, "apic_bus_khz %u\n", hpvm_apic_bus_khz());
 	return 0;
 }

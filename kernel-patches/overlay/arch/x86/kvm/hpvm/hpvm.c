@@ -18,6 +18,7 @@
 #include <linux/uaccess.h>
 
 #include <asm/hpvm.h>
+#include <asm/irq_remapping.h>
 #include <asm/msr.h>
 
 #include "../hyperv.h"
@@ -65,6 +66,8 @@ u64 kvm_hpvm_features(void)
 	/* KVM counts in whole ns a bus cycle; the hardware's rate must be one. */
 	if (khz && !(USEC_PER_SEC % khz))
 		features |= KVM_HPVM_F_TIMER_ONESHOT;
+	if (irq_remapping_guest_vectors())
+		features |= KVM_HPVM_F_IRQ;
 	return features;
 }
 
@@ -79,7 +82,7 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		return -EINVAL;
 
 	mutex_lock(&kvm->lock);
-	if (kvm->created_vcpus)
+	if (kvm->created_vcpus || kvm_arch_has_assigned_device(kvm))
 		r = -EBUSY;
 	else if (!kvm->arch.hpvm)
 		r = kvm_hpvm_vm_create(kvm);
@@ -403,7 +406,7 @@ int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *
 			return -EINVAL;
 		if (!vcpu->arch.hpvm)
 			return -ENXIO;
-		vcpu->arch.hpvm->hold = u.ctrl.flags & KVM_HPVM_CTRL_HOLD_ORDINARY;
+		kvm_hpvm_set_held(vcpu, u.ctrl.flags & KVM_HPVM_CTRL_HOLD_ORDINARY);
 		return 0;
 	case KVM_HPVM_GET_STATE:
 		hpvm_get_state(vcpu, &u.state);

@@ -12,6 +12,8 @@
 
 #include <asm/kvm_hpvm.h>
 
+struct irq_bypass_producer;
+struct kvm_kernel_irqfd;
 struct kvm_lapic;
 
 #ifdef CONFIG_KVM_HPVM
@@ -41,15 +43,23 @@ struct kvm_hpvm_ops {
 #define HPVM_APIC_IDS		255	/* KVM takes 255 for a broadcast, too */
 
 /**
- * struct kvm_hpvm_vm - whom an IPI may go to straight
+ * struct kvm_hpvm_vm - whom an IPI, or a device's interrupt, may go to straight
  * @in_guest:	by APIC ID: the vCPU's state is in its pCPU's local APIC
  * @all:	@in_guest if it's everyone; 0: there are APIC IDs beyond a cluster's
  * @phys:	by APIC ID: the pCPU's x2APIC ID
+ * @bound:	by APIC ID: the vCPU has a pCPU; irqfds.lock, as what follows
+ * @held:	by APIC ID: user space wants it ordinary
+ * @pcpu:	by APIC ID: the pCPU
+ * @irqs:	of assigned devices: struct kvm_hpvm_device_irq
  */
 struct kvm_hpvm_vm {
 	DECLARE_BITMAP(in_guest, HPVM_APIC_IDS + 1);
 	u32 all;
 	u32 phys[HPVM_APIC_IDS + 1];
+	DECLARE_BITMAP(bound, HPVM_APIC_IDS + 1);
+	DECLARE_BITMAP(held, HPVM_APIC_IDS + 1);
+	u32 pcpu[HPVM_APIC_IDS + 1];
+	struct list_head irqs;
 };
 
 /**
@@ -163,11 +173,21 @@ void __cold __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
 int kvm_hpvm_vm_create(struct kvm *kvm);
 void kvm_hpvm_vm_destroy(struct kvm *kvm);
 void kvm_hpvm_count_vcpus(struct kvm *kvm);
+void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held);
 void kvm_hpvm_ipi_bind(struct kvm_vcpu *vcpu);
 void kvm_hpvm_ipi_unbind(struct kvm_vcpu *vcpu);
 void kvm_hpvm_ipi_enter(struct kvm_vcpu *vcpu);
 void kvm_hpvm_ipi_leave(struct kvm_vcpu *vcpu);
 bool __cold __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector);
+
+/* irq.c */
+void kvm_hpvm_update_irqs(struct kvm *kvm);
+void kvm_hpvm_update_route(struct kvm *kvm, unsigned int host_irq);
+int kvm_hpvm_add_producer(struct kvm_kernel_irqfd *irqfd,
+			  struct irq_bypass_producer *prod);
+void kvm_hpvm_del_producer(struct kvm_kernel_irqfd *irqfd);
+int kvm_hpvm_get_irqs(struct kvm *kvm, void __user *argp);
+void kvm_hpvm_create_vm_debugfs(struct kvm *kvm);
 
 /* timer.c */
 u8 kvm_hpvm_timer_step(struct kvm_vcpu *vcpu, u64 *reasons);
@@ -290,6 +310,23 @@ static inline void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu) {}
 static inline void kvm_hpvm_vm_destroy(struct kvm *kvm) {}
 static inline void kvm_hpvm_asm_offsets(void) {}
 static inline void kvm_hpvm_count_vcpus(struct kvm *kvm) {}
+static inline void kvm_hpvm_update_irqs(struct kvm *kvm) {}
+static inline void kvm_hpvm_update_route(struct kvm *kvm, unsigned int host_irq) {}
+
+static inline int kvm_hpvm_add_producer(struct kvm_kernel_irqfd *irqfd,
+					struct irq_bypass_producer *prod)
+{
+	return -EINVAL;
+}
+
+static inline void kvm_hpvm_del_producer(struct kvm_kernel_irqfd *irqfd) {}
+
+static inline int kvm_hpvm_get_irqs(struct kvm *kvm, void __user *argp)
+{
+	return -ENXIO;
+}
+
+static inline void kvm_hpvm_create_vm_debugfs(struct kvm *kvm) {}
 
 #endif /* CONFIG_KVM_HPVM */
 #endif /* __KVM_X86_HPVM_H */

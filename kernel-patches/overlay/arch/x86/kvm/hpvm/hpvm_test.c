@@ -163,6 +163,35 @@ static void eoi_exits_while_a_handled_vector_is_under_way(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, hpvm_need_eoi_exit(irr, isr, handled));
 }
 
+static void only_fixed_edge_triggered_msis_go_straight(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_FIXED, false), 0ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0xff, APIC_DM_LOWEST, false), 0ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_FIXED, true),
+			KVM_HPVM_IRQ_REASON_EOI);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_NMI, false),
+			KVM_HPVM_IRQ_REASON_MODE);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_SMI, false),
+			KVM_HPVM_IRQ_REASON_MODE);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_INIT, false),
+			KVM_HPVM_IRQ_REASON_MODE);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_EXTINT, false),
+			KVM_HPVM_IRQ_REASON_MODE);
+}
+
+static void msi_vectors_of_exceptions_and_the_host_stay_out(struct kunit *test)
+{
+	unsigned int v;
+
+	for (v = 0; v < FIRST_EXTERNAL_VECTOR; v++)
+		KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(v, APIC_DM_FIXED, false),
+				KVM_HPVM_IRQ_REASON_VECTOR);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(FIRST_EXTERNAL_VECTOR, APIC_DM_FIXED, false),
+			0ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(X86_PLATFORM_IPI_VECTOR, APIC_DM_FIXED, false),
+			KVM_HPVM_IRQ_REASON_VECTOR);
+}
+
 static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(vectors_below_16_are_not_accepted),
 	KUNIT_CASE(one_vector_of_each_class_is_recreatable),
@@ -176,6 +205,8 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(lvtt_vectors_below_32_stay_out),
 	KUNIT_CASE(lvtt_keeps_no_other_bits),
 	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
+	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
+	KUNIT_CASE(msi_vectors_of_exceptions_and_the_host_stay_out),
 	{}
 };
 

@@ -22,8 +22,13 @@
 
 int kvm_hpvm_vm_create(struct kvm *kvm)
 {
-	kvm->arch.hpvm = kzalloc(sizeof(*kvm->arch.hpvm), GFP_KERNEL_ACCOUNT);
-	return kvm->arch.hpvm ? 0 : -ENOMEM;
+	struct kvm_hpvm_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+
+	if (!vm)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&vm->irqs);
+	kvm->arch.hpvm = vm;
+	return 0;
 }
 
 /* No vCPU is left. */
@@ -60,10 +65,43 @@ static void kvm_hpvm_take_stray(void *guest, u8 vector)
 {
 	struct kvm_vcpu *vcpu = guest;
 
+	/* As __apic_accept_irq(). */
+	if (!kvm_apic_hw_enabled(vcpu->arch.apic) || !kvm_apic_sw_enabled(vcpu->arch.apic))
+		return;
 	++vcpu->stat.hpvm_recorded;
 	kvm_lapic_set_irr(vector, vcpu->arch.apic);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	kvm_vcpu_kick(vcpu);
+}
+
+/* May devices raise their interrupts on the pCPU?  Process context. */
+static void kvm_hpvm_set_bound(struct kvm_vcpu *vcpu, bool bound)
+{
+	struct kvm_hpvm_vm *vm = vcpu->kvm->arch.hpvm;
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	if (!h->reachable)
+		return;
+	spin_lock_irq(&vcpu->kvm->irqfds.lock);
+	vm->pcpu[vcpu->vcpu_id] = h->pcpu;
+	__assign_bit(vcpu->vcpu_id, vm->bound, bound);
+	__clear_bit(vcpu->vcpu_id, vm->held);
+	spin_unlock_irq(&vcpu->kvm->irqfds.lock);
+	kvm_hpvm_update_irqs(vcpu->kvm);
+}
+
+/* User space wants the vCPU in ordinary mode, or doesn't any more.  Process context. */
+void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	h->hold = held;
+	if (!h->reachable)
+		return;
+	spin_lock_irq(&vcpu->kvm->irqfds.lock);
+	__assign_bit(vcpu->vcpu_id, h->vm->held, held);
+	spin_unlock_irq(&vcpu->kvm->irqfds.lock);
+	kvm_hpvm_update_irqs(vcpu->kvm);
 }
 
 /* The vCPU was bound.  Process context. */
@@ -80,15 +118,17 @@ void kvm_hpvm_ipi_bind(struct kvm_vcpu *vcpu)
 		vm->phys[vcpu->vcpu_id] = per_cpu(x86_cpu_to_apicid, h->pcpu);
 	hpvm_stray_to(h->pcpu, kvm_hpvm_take_stray, vcpu);
 	kvm_hpvm_count_vcpus(vcpu->kvm);
+	kvm_hpvm_set_bound(vcpu, true);
 }
 
 /*
- * Before the pCPU is given back.  The vCPU isn't in the table any more; wait for
- * senders that looked before: guests in their fast path (which RCU doesn't see),
+ * Before the pCPU is given back.  Devices raise their interrupts elsewhere from
+ * here on.  The vCPU isn't in the table any more; wait for senders that looked before: guests in their fast path (which RCU doesn't see),
  * and __kvm_hpvm_deliver().  Process context, may sleep.
  */
 void kvm_hpvm_ipi_unbind(struct kvm_vcpu *vcpu)
 {
+	kvm_hpvm_set_bound(vcpu, false);
 	kvm_make_all_cpus_request(vcpu->kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
 	synchronize_rcu();
 	hpvm_stray_to(vcpu->arch.hpvm->pcpu, NULL, NULL);

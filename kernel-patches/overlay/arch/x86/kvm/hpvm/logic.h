@@ -27,6 +27,23 @@ static inline bool hpvm_sendable(u8 vector)
 	return vector >= FIRST_EXTERNAL_VECTOR && vector != X86_PLATFORM_IPI_VECTOR;
 }
 
+/*
+ * KVM_HPVM_IRQ_REASON_*: what keeps an MSI with these from going straight to its
+ * vCPU.  Lowest priority with one destination is fixed.
+ */
+static inline u64 hpvm_msi_reasons(u8 vector, u32 delivery_mode, bool level)
+{
+	u64 why = 0;
+
+	if (delivery_mode != APIC_DM_FIXED && delivery_mode != APIC_DM_LOWEST)
+		why |= KVM_HPVM_IRQ_REASON_MODE;
+	if (level)
+		why |= KVM_HPVM_IRQ_REASON_EOI;
+	if (!hpvm_sendable(vector))
+		why |= KVM_HPVM_IRQ_REASON_VECTOR;
+	return why;
+}
+
 /* Vectors that a LAPIC accepts: 16 and up (SDM vol. 3A 11.5.2). */
 static inline u32 hpvm_valid_vectors(unsigned int word, u32 bits)
 {

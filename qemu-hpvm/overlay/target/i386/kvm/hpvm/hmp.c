@@ -32,6 +32,44 @@ static char *timer_reasons_string(HpvmVcpu *vcpu)
     return g_string_free(s->len ? s : g_string_append(s, "-"), false);
 }
 
+static char *irq_reasons_string(HpvmInterrupt *irq)
+{
+    GString *s = g_string_new(NULL);
+
+    for (HpvmIrqReasonList *r = irq->reasons; r; r = r->next) {
+        g_string_append_printf(s, "%s%s", s->len ? "," : "",
+                               HpvmIrqReason_str(r->value));
+    }
+    return g_string_free(s->len ? s : g_string_append(s, "-"), false);
+}
+
+static char *number_string(bool has, uint32_t number)
+{
+    return has ? g_strdup_printf("%" PRIu32, number) : g_strdup("-");
+}
+
+static void print_interrupts(Monitor *mon, const HpvmInterruptList *list)
+{
+    if (!list) {
+        return;
+    }
+    monitor_printf(mon, "\n%4s %8s  %-6s %4s %4s %6s  %s\n", "GSI", "host-IRQ",
+                   "way", "vCPU", "pCPU", "vector", "reasons");
+    for (; list; list = list->next) {
+        HpvmInterrupt *irq = list->value;
+        g_autofree char *host_irq = number_string(irq->has_host_irq,
+                                                  irq->host_irq);
+        g_autofree char *vcpu = number_string(irq->has_vcpu, irq->vcpu);
+        g_autofree char *host_cpu = number_string(irq->has_host_cpu,
+                                                  irq->host_cpu);
+        g_autofree char *reasons = irq_reasons_string(irq);
+
+        monitor_printf(mon, "%4" PRIu32 " %8s  %-6s %4s %4s %6" PRIu8 "  %s\n",
+                       irq->gsi, host_irq, HpvmInterruptWay_str(irq->way),
+                       vcpu, host_cpu, irq->vector, reasons);
+    }
+}
+
 void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
 {
     Error *err = NULL;
@@ -46,8 +84,9 @@ void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
         return;
     }
 
-    monitor_printf(mon, "hpvm: on, timer policy: %s\n\n",
-                   HpvmTimerPolicy_str(info->timer_policy));
+    monitor_printf(mon, "hpvm: on, timer policy: %s, device interrupts: %s\n\n",
+                   HpvmTimerPolicy_str(info->timer_policy),
+                   info->direct_irqs ? "direct" : "by the host");
 
     monitor_printf(mon, "%4s %8s %4s  %-8s  %-20s  %-8s  %s\n", "vCPU",
                    "thread", "pCPU", "state", "reasons", "timer",
@@ -56,9 +95,8 @@ void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
         HpvmVcpu *vcpu = v->value;
         g_autofree char *reasons = reasons_string(vcpu);
         g_autofree char *timer_reasons = timer_reasons_string(vcpu);
-        g_autofree char *host_cpu =
-            vcpu->has_host_cpu ? g_strdup_printf("%" PRIu32, vcpu->host_cpu)
-                               : g_strdup("-");
+        g_autofree char *host_cpu = number_string(vcpu->has_host_cpu,
+                                                  vcpu->host_cpu);
 
         monitor_printf(mon, "%4" PRId64 " %8" PRId64 " %4s  %-8s  %-20s  %-8s"
                        "  %s\n", vcpu->cpu_index, vcpu->thread_id, host_cpu,
@@ -79,4 +117,6 @@ void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
                        c->reposted, c->in_service, c->nmi_kicks,
                        c->window_kicks, c->eoi_intercepts, c->ipis);
     }
+
+    print_interrupts(mon, info->interrupts);
 }

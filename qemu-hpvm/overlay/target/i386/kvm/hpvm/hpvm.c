@@ -42,6 +42,7 @@ static struct {
     char *cpu_list;
     HpvmTimerPolicy timer;
     HpvmSmtPolicy smt;
+    OnOffAuto irq;
     /* Set by kvm_hpvm_init(); pcpus[cpu_index] is the vCPU's host CPU. */
     bool enabled;
     uint64_t features;
@@ -56,6 +57,11 @@ bool hpvm_enabled(void)
 HpvmTimerPolicy hpvm_timer_policy(void)
 {
     return hpvm.timer;
+}
+
+bool hpvm_direct_irqs(void)
+{
+    return hpvm.features & KVM_HPVM_F_IRQ;
 }
 
 static uint64_t host_features(KVMState *s, Error **errp)
@@ -102,6 +108,16 @@ static uint64_t choose_features(uint64_t host, Error **errp)
                    "armed by the guest in that mode; use hpvm-timer=auto",
                    HpvmTimerPolicy_str(hpvm.timer));
         return 0;
+    }
+    if (hpvm.irq == ON_OFF_AUTO_ON && !(host & KVM_HPVM_F_IRQ)) {
+        error_setg(errp, "hpvm-irq=on: this host can't let devices interrupt "
+                   "the guest straight; switch on the IOMMU and its interrupt "
+                   "remapping in the firmware, boot with intel_iommu=on and "
+                   "without intel_iommu=posted_msi, or use hpvm-irq=auto");
+        return 0;
+    }
+    if (hpvm.irq != ON_OFF_AUTO_OFF) {
+        wanted |= host & KVM_HPVM_F_IRQ;
     }
     return KVM_HPVM_F_DIRECT | wanted;
 }
@@ -325,9 +341,10 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s)
         /* Not an error to return: QEMU would try the next accelerator. */
         hpvm_init(ms, s, &error_fatal);
     } else if (hpvm.cpu_list || hpvm.timer != HPVM_TIMER_POLICY_AUTO ||
-               hpvm.smt != HPVM_SMT_POLICY_WARN) {
-        error_report("hpvm-cpus=, hpvm-timer= and hpvm-smt= have no effect "
-                     "without hpvm=on; add it or leave them out");
+               hpvm.smt != HPVM_SMT_POLICY_WARN ||
+               hpvm.irq != ON_OFF_AUTO_AUTO) {
+        error_report("hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no "
+                     "effect without hpvm=on; add it or leave them out");
         exit(EXIT_FAILURE);
     }
 }
@@ -620,6 +637,16 @@ static void set_smt(Object *obj, int value, Error **errp)
     hpvm.smt = value;
 }
 
+static int get_irq(Object *obj, Error **errp)
+{
+    return hpvm.irq;
+}
+
+static void set_irq(Object *obj, int value, Error **errp)
+{
+    hpvm.irq = value;
+}
+
 void kvm_hpvm_accel_class_init(ObjectClass *oc)
 {
     object_class_property_add_bool(oc, "hpvm", get_on, set_on);
@@ -642,4 +669,10 @@ void kvm_hpvm_accel_class_init(ObjectClass *oc)
     object_class_property_set_description(oc, "hpvm-smt",
         "What to do if a CPU of hpvm-cpus shares its core (SMT) with one that "
         "isn't among them");
+
+    object_class_property_add_enum(oc, "hpvm-irq", "OnOffAuto",
+                                   &OnOffAuto_lookup, get_irq, set_irq);
+    object_class_property_set_description(oc, "hpvm-irq",
+        "Whether assigned devices interrupt the guest without the host; auto: "
+        "if the host can");
 }

@@ -15,6 +15,9 @@ bool hpvm_enabled(void);
 /* What hpvm-timer= asked for. */
 HpvmTimerPolicy hpvm_timer_policy(void);
 
+/* Whether assigned devices may interrupt the guest without the host. */
+bool hpvm_direct_irqs(void);
+
 /*
  * Locks the guest's memory once the machine is complete, and maps it for the
  * guest before the guest runs and whenever the memory map has changed, so that

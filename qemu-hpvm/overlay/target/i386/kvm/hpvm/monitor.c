@@ -22,6 +22,8 @@ QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_REASON_OTHER - 1) !=
                   KVM_HPVM_REASON_PROTECTED);
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_TIMER_REASON_OTHER - 1) !=
                   KVM_HPVM_TIMER_REASON_ORDINARY);
+QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_IRQ_REASON_OTHER - 1) !=
+                  KVM_HPVM_IRQ_REASON_NOT_REMAPPED);
 QEMU_BUILD_BUG_ON((int)HPVM_STATE_DIRECT != KVM_HPVM_STATE_DIRECT);
 QEMU_BUILD_BUG_ON((int)HPVM_TIMER_STEP_DEADLINE != KVM_HPVM_TIMER_DEADLINE);
 
@@ -82,6 +84,62 @@ static HpvmTimerReasonList *timer_reason_list(uint64_t mask)
         QAPI_LIST_APPEND(tail, HPVM_TIMER_REASON_OTHER);
     }
     return list;
+}
+
+static HpvmIrqReasonList *irq_reason_list(uint64_t mask)
+{
+    HpvmIrqReasonList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < HPVM_IRQ_REASON_OTHER; i++) {
+        if (mask & BIT_ULL(i)) {
+            QAPI_LIST_APPEND(tail, i);
+        }
+    }
+    if (mask >> HPVM_IRQ_REASON_OTHER) {
+        QAPI_LIST_APPEND(tail, HPVM_IRQ_REASON_OTHER);
+    }
+    return list;
+}
+
+/* How the interrupts of assigned devices go; false with @errp set. */
+static bool query_irqs(HpvmInterruptList **tail, Error **errp)
+{
+    g_autofree struct kvm_hpvm_irqs *irqs = NULL;
+    uint32_t room = 64;
+    int ret;
+
+    /* More may come while we look. */
+    do {
+        irqs = g_realloc(irqs, sizeof(*irqs) + room * sizeof(irqs->irqs[0]));
+        *irqs = (struct kvm_hpvm_irqs) { .nr = room };
+        ret = kvm_vm_ioctl(kvm_state, KVM_HPVM_GET_IRQS, irqs);
+        room *= 2;
+    } while (ret == -E2BIG && room <= KVM_HPVM_MAX_IRQS);
+    trace_kvm_hpvm_get_irqs(irqs->nr, ret);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "hpvm: can't tell how the interrupts of "
+                         "devices go");
+        return false;
+    }
+
+    for (uint32_t i = 0; i < irqs->nr; i++) {
+        const struct kvm_hpvm_irq *irq = &irqs->irqs[i];
+        HpvmInterrupt *out = g_new0(HpvmInterrupt, 1);
+
+        out->gsi = irq->gsi;
+        out->host_irq = irq->host_irq;
+        out->has_host_irq = irq->host_irq != 0;
+        out->way = irq->pcpu == KVM_HPVM_NO_CPU ? HPVM_INTERRUPT_WAY_HOST
+                                                : HPVM_INTERRUPT_WAY_DIRECT;
+        out->has_vcpu = irq->vcpu_id != KVM_HPVM_NO_CPU;
+        out->vcpu = out->has_vcpu ? irq->vcpu_id : 0;
+        out->has_host_cpu = irq->pcpu != KVM_HPVM_NO_CPU;
+        out->host_cpu = out->has_host_cpu ? irq->pcpu : 0;
+        out->vector = irq->vector;
+        out->reasons = irq_reason_list(irq->reasons);
+        QAPI_LIST_APPEND(tail, out);
+    }
+    return true;
 }
 
 static HpvmVcpu *query_vcpu(CPUState *cs, Error **errp)
@@ -147,6 +205,11 @@ HpvmInfo *qmp_query_hpvm(Error **errp)
                 return NULL;
             }
             QAPI_LIST_APPEND(tail, vcpu);
+        }
+        info->has_direct_irqs = true;
+        info->direct_irqs = hpvm_direct_irqs();
+        if (!query_irqs(&info->interrupts, errp)) {
+            return NULL;
         }
     }
     return g_steal_pointer(&info);

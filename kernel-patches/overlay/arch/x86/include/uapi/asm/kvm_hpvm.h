@@ -20,7 +20,7 @@
  * KVM_ENABLE_CAP on the VM, before the first vCPU exists: args[0] is the mask
  * of KVM_HPVM_F_* the VM may use, with KVM_HPVM_F_DIRECT set.
  * Errors: EINVAL (a bit the host can't do, DIRECT missing, flags or another
- * argument not 0), EBUSY (vCPUs exist).
+ * argument not 0), EBUSY (vCPUs exist, or a device is assigned).
  */
 #define KVM_CAP_X86_HPVM		4850
 
@@ -30,6 +30,8 @@
 #define KVM_HPVM_F_TIMER_DEADLINE	(1ULL << 1)
 /* The guest arms TMICT in the hardware (one-shot and periodic modes). */
 #define KVM_HPVM_F_TIMER_ONESHOT	(1ULL << 2)
+/* Interrupts of assigned devices go straight to the guest's vCPUs. */
+#define KVM_HPVM_F_IRQ			(1ULL << 3)
 
 /*
  * vCPU ioctl: bind the vCPU to a pCPU, or release it with KVM_HPVM_NO_CPU.
@@ -150,5 +152,45 @@ struct kvm_hpvm_state {
 };
 
 #define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)
+
+/* Why an interrupt of an assigned device doesn't go straight to a vCPU (a mask). */
+#define KVM_HPVM_IRQ_REASON_POLICY	(1ULL << 0)  /* KVM_HPVM_F_IRQ isn't in args[0] */
+#define KVM_HPVM_IRQ_REASON_NOT_MSI	(1ULL << 1)  /* INTx, or an MSI without a route */
+#define KVM_HPVM_IRQ_REASON_NOT_ONE_VCPU (1ULL << 2)  /* several destinations, or none */
+#define KVM_HPVM_IRQ_REASON_MODE	(1ULL << 3)  /* NMI, SMI, INIT or ExtINT */
+#define KVM_HPVM_IRQ_REASON_VECTOR	(1ULL << 4)  /* below 32, or one of the host's */
+#define KVM_HPVM_IRQ_REASON_EOI		(1ULL << 5)  /* level-triggered: needs its EOI seen */
+#define KVM_HPVM_IRQ_REASON_UNBOUND	(1ULL << 6)  /* the vCPU has no pCPU */
+#define KVM_HPVM_IRQ_REASON_HELD	(1ULL << 7)  /* KVM_HPVM_SET_CTRL */
+#define KVM_HPVM_IRQ_REASON_NOT_X2APIC	(1ULL << 8)  /* the vCPU's APIC is an xAPIC or off */
+#define KVM_HPVM_IRQ_REASON_APIC_OFF	(1ULL << 9)  /* SVR: software-disabled */
+#define KVM_HPVM_IRQ_REASON_NOT_REMAPPED (1ULL << 10) /* the IOMMU can't */
+
+struct kvm_hpvm_irq {
+	__u32 gsi;		/* of the irqfd */
+	__u32 host_irq;		/* Linux interrupt number; 0: INTx */
+	__u32 vcpu_id;		/* destination; KVM_HPVM_NO_CPU: not one */
+	__u32 pcpu;		/* it's raised there with the guest's vector;
+				 * KVM_HPVM_NO_CPU: it goes through the host
+				 */
+	__u32 vector;		/* the guest's */
+	__u32 pad;
+	__u64 reasons;		/* KVM_HPVM_IRQ_REASON_*; 0: straight */
+};
+
+#define KVM_HPVM_MAX_IRQS		4096
+
+/*
+ * VM ioctl: how the interrupts of assigned devices go.  Errors: EINVAL (flags not
+ * 0), E2BIG (there are more than nr, which says how many; the first ones are
+ * there), ENOMEM, ENXIO (the VM has not enabled KVM_CAP_X86_HPVM).
+ */
+struct kvm_hpvm_irqs {
+	__u32 nr;		/* in: room in irqs[]; out: how many there are */
+	__u32 flags;		/* in: 0 */
+	struct kvm_hpvm_irq irqs[];
+};
+
+#define KVM_HPVM_GET_IRQS		_IOWR(KVMIO, 0xf3, struct kvm_hpvm_irqs)
 
 #endif /* _ASM_X86_KVM_HPVM_H */

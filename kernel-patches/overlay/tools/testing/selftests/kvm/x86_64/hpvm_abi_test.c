@@ -4,6 +4,7 @@
  * arguments, and that a CPU comes back.  Nothing here runs a guest.
  */
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -89,7 +90,7 @@ TEST(check_extension)
 
 	ASSERT_TRUE(features & KVM_HPVM_F_DIRECT);
 	EXPECT_EQ(0, features & ~(KVM_HPVM_F_DIRECT | KVM_HPVM_F_TIMER_DEADLINE |
-				  KVM_HPVM_F_TIMER_ONESHOT));
+				  KVM_HPVM_F_TIMER_ONESHOT | KVM_HPVM_F_IRQ));
 	EXPECT_EQ(features, vm_check_cap(vm, KVM_CAP_X86_HPVM));
 	kvm_vm_free(vm);
 }
@@ -126,6 +127,68 @@ TEST(without_the_capability)
 	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0));
 	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_GET_STATE, &state));
 	EXPECT_EQ(ENXIO, errno);
+	kvm_vm_free(vcpu->vm);
+}
+
+static int get_irqs_raw(struct kvm_vm *vm, void *irqs)
+{
+	return __vm_ioctl(vm, KVM_HPVM_GET_IRQS, irqs) ? -errno : 0;
+}
+
+TEST(get_irqs_arguments)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	struct kvm_hpvm_irqs irqs = { .nr = 0 };
+
+	EXPECT_EQ(0, get_irqs_raw(vcpu->vm, &irqs));
+	EXPECT_EQ(0, irqs.nr);
+	irqs.flags = 1;
+	EXPECT_EQ(-EINVAL, get_irqs_raw(vcpu->vm, &irqs));
+	EXPECT_EQ(-EFAULT, get_irqs_raw(vcpu->vm, BAD_POINTER(struct kvm_hpvm_irqs)));
+	kvm_vm_free(vcpu->vm);
+
+	vcpu = hpvm_vm_create(guest_nothing, 0);
+	irqs.flags = 0;
+	EXPECT_EQ(-ENXIO, get_irqs_raw(vcpu->vm, &irqs));
+	kvm_vm_free(vcpu->vm);
+}
+
+/* A resampling irqfd is what an INTx has: it goes through the host. */
+TEST(get_irqs_tells_of_intx)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	struct {
+		struct kvm_hpvm_irqs head;
+		struct kvm_hpvm_irq irqs[2];
+	} said = { .head.nr = 2 };
+	struct kvm_irqfd irqfd = {
+		.fd = eventfd(0, 0),
+		.gsi = 10,
+		.flags = KVM_IRQFD_FLAG_RESAMPLE,
+		.resamplefd = eventfd(0, 0),
+	};
+
+	ASSERT_EQ(0, __vm_ioctl(vcpu->vm, KVM_IRQFD, &irqfd));
+	EXPECT_EQ(0, get_irqs_raw(vcpu->vm, &said));
+	EXPECT_EQ(1, said.head.nr);
+	EXPECT_EQ(10, said.irqs[0].gsi);
+	EXPECT_EQ(0, said.irqs[0].host_irq);
+	EXPECT_EQ(KVM_HPVM_NO_CPU, said.irqs[0].pcpu);
+	EXPECT_EQ(KVM_HPVM_NO_CPU, said.irqs[0].vcpu_id);
+	EXPECT_EQ(KVM_HPVM_IRQ_REASON_NOT_MSI, said.irqs[0].reasons);
+
+	/* Without room it says how many there are. */
+	said.head.nr = 0;
+	EXPECT_EQ(-E2BIG, get_irqs_raw(vcpu->vm, &said));
+	EXPECT_EQ(1, said.head.nr);
+
+	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
+	ASSERT_EQ(0, __vm_ioctl(vcpu->vm, KVM_IRQFD, &irqfd));
+	said.head.nr = 2;
+	EXPECT_EQ(0, get_irqs_raw(vcpu->vm, &said));
+	EXPECT_EQ(0, said.head.nr);
+	close(irqfd.fd);
+	close(irqfd.resamplefd);
 	kvm_vm_free(vcpu->vm);
 }
 

@@ -1,0 +1,24 @@
+/*
+ * PID 1 of the Linux guests: what its files share.
+ */
+#ifndef HPVM_TEST_INIT_H
+#define HPVM_TEST_INIT_H
+
+/* Says so with errno's text, and ends the guest. */
+void fail(const char *what);
+
+/* The number of the kernel's command line that begins with NAME=. */
+long parameter(const char *name, long otherwise);
+
+/* The sum of the counts in the lines of /proc/interrupts that have this text, or -1. */
+long interrupts(const char *text);
+
+void write_file(const char *path, const char *text);
+
+/* devices.c: the work with assigned devices; disk() and network() end the quiet interval. */
+void cycle_disk(long cycles);
+void disk(long reads);
+void set_up_network(void);
+void network(long frames);
+
+#endif

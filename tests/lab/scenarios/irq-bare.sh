@@ -1,0 +1,8 @@
+# shellcheck shell=sh
+#: title   from an interrupt's raising to its handler, on the bare machine
+#: labs    svm
+#: bare    irq.elf irqs=1000 pause=20000
+#: cpus    2
+#: exact   yes
+#: devices -device edu,addr=6
+#: groups  irq

@@ -1,0 +1,18 @@
+# shellcheck shell=sh
+#: title   a guest's assigned network card answers pings: stock KVM, tuned
+#: kernel  stock
+#: labs    svm
+#: memory  1024
+#: modules virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci
+#: modules failover net_failover virtio_net
+#: devices -netdev hubport,id=guest,hubid=0 -netdev hubport,id=host,hubid=0
+#: devices -device virtio-net-pci,netdev=guest,addr=7,iommu_platform=on,disable-legacy=on,romfile=
+#: devices -device virtio-net-pci,netdev=host,addr=8,romfile=
+#: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
+#: timeout 600
+#: groups  irq
+
+PIN_CPU=1
+: "${PINGS:=2000}"
+check "the card can be assigned" assign_device 0000:00:07.0
+measure_network network -accel kvm -overcommit cpu-pm=on
