@@ -14,6 +14,7 @@ MULTIBOOT = (SYSLINUX + "mboot.c32", SYSLINUX + "libcom32.c32")
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 VGA_BIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
 NEEDS = ((BIOS, "apt-get install bochsbios"),
+         (VGA_BIOS, "apt-get install vgabios"),
          (ISOLINUX[0], "apt-get install isolinux"),
          (ISOLINUX[1], "apt-get install syslinux-common"))
 LOG = "bochs.log"
