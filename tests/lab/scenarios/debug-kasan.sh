@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-#: title   KASAN have nothing to say
+#: title   KASAN has nothing to say
 #: kernel  debug-kasan
 #: memory  2048
 #: timeout 3600
