@@ -8,6 +8,9 @@
  *   move=N      after so many of them go on to the next CPU and another vector, while
  *               one is on its way (0: never)
  *   pause=N     ticks of the TSC between two of them (0)
+ *   twice       while one is handled, with exits, another CPU raises one more
+ *   storm=N     before that, another CPU raises them without end, with vector 0x80,
+ *               while this one makes N exits
  *   hostile=N   before that, N messages of any address and data: any vector, delivery
  *               mode and destination
  *
@@ -36,6 +39,7 @@
 #define EDU_RAISE		0x60
 #define EDU_ACKNOWLEDGE		0x64
 
+#define STORM_VECTOR		0x80	/* the last of the device's */
 #define FIRST_VECTOR		0x41
 #define VECTORS			64
 #define MAX_SAMPLES		10000
@@ -43,7 +47,9 @@
 static volatile uint32_t handled, stamp, nmis, strange;
 static volatile int hostile_now;
 static uint32_t samples[MAX_SAMPLES];
-static uint32_t cpus, irqs, move, pause, hostile;
+static uint32_t cpus, irqs, move, pause, hostile, storm;
+static int twice;
+static volatile int raise_now, raise_always;	/* for the other CPU */
 static uint32_t device, msi;		/* the device, and its capability */
 static volatile uint32_t *edu;
 
@@ -123,6 +129,11 @@ __attribute__((interrupt)) static void on_device(void *frame)
 
 	(void)frame;
 	stamp = now;
+	if (twice && handled % 2 == 0) {
+		raise_now = 1;
+		while (raise_now)
+			in8(COM1 + 5);
+	}
 	edu[EDU_ACKNOWLEDGE / 4] = edu[EDU_STATUS / 4];
 	wrmsr(X2APIC_EOI, 0);
 	__atomic_fetch_add(&handled, 1, __ATOMIC_SEQ_CST);
@@ -204,6 +215,23 @@ static void be_hostile(void)
 	put_result("hostile_nmis", "", nmis);
 }
 
+/* The storm must not keep this CPU from going on: each exit leaves the guest. */
+static void weather_storm(void)
+{
+	uint32_t i;
+
+	set_message(MSI_ADDRESS | cpu(0)->id << 12, STORM_VECTOR);
+	put_result("storm_begins", "", 1);
+	handled = 0;
+	raise_always = 1;
+	for (i = 0; i < storm; i++)
+		in8(COM1 + 5);
+	raise_always = 0;
+	spin(10000000);
+	put_result("storm_exits", "", storm);
+	put_result("storm_handled", "", handled);
+}
+
 static uint32_t address_of(uint32_t index)
 {
 	return MSI_ADDRESS | cpu(index)->id << 12;
@@ -231,6 +259,8 @@ static void raise_all(void)
 			continue;
 		}
 		n = raise_and_wait(&lost);
+		if (twice && !await_one(2 * i + 1))
+			lost++;
 		if (i < MAX_SAMPLES)
 			samples[i] = n;
 		if (pause)
@@ -239,7 +269,7 @@ static void raise_all(void)
 	mark(MARK_END);
 	/* One that came twice would come now. */
 	spin(1000000);
-	put_result("irqs_raised", "", irqs);
+	put_result("irqs_raised", "", twice ? 2 * irqs : irqs);
 	put_result("irqs_handled", "", handled);
 	put_result("irqs_lost", "", lost);
 	put_result("moves", "", moves);
@@ -252,8 +282,17 @@ void ap_c(struct cpu *me)
 	set_up_cpu();
 	me->id = rdmsr(X2APIC_ID);
 	me->up = 1;
+	__asm__ volatile("sti" : : : "memory");
+	while ((twice || storm) && me == cpu(1)) {
+		if (!raise_now && !raise_always)
+			continue;
+		if (raise_now)
+			spin(random() % 200000);
+		edu_raise();
+		raise_now = 0;
+	}
 	for (;;)
-		__asm__ volatile("sti; hlt" : : : "memory");
+		__asm__ volatile("hlt" : : : "memory");
 }
 
 static void first_cpu(void)
@@ -265,6 +304,8 @@ static void first_cpu(void)
 	find_device();
 	put_result("ready", "", 1);
 	be_hostile();
+	if (storm)
+		weather_storm();
 	raise_all();
 	put_result("unexpected", "", strange);
 	put_result("done", "", 1);
@@ -282,7 +323,9 @@ void start_c(const char *cmdline)
 	move = number(cmdline, "move=", 0);
 	pause = number(cmdline, "pause=", 0);
 	hostile = number(cmdline, "hostile=", 0);
-	if (!cpus || cpus > MAX_CPUS || !irqs)
+	storm = number(cmdline, "storm=", 0);
+	twice = word(cmdline, "twice") != 0;
+	if (!cpus || cpus > MAX_CPUS || !irqs || ((twice || storm) && cpus < 2))
 		fail("a number that is out of range");
 	set_up(on_other);
 	gate(2, on_nmi);

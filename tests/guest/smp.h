@@ -65,11 +65,14 @@ static inline void on_own_stack(void (*first_cpu)(void))
 	__builtin_unreachable();
 }
 
-/* All of them, again and again until there are enough: some may be plugged in late. */
+/*
+ * All of them, again and again until there are enough: some may be plugged in late, and
+ * a busy emulator may need longer than the first time.
+ */
 static inline void start_others(uint32_t cpus)
 {
 	uint64_t limit = rdtsc() + TIMEOUT;
-	uint32_t i, up;
+	uint32_t i, up, wait = 1000000;
 
 	for (i = 0; i < (uint32_t)(ap_end - ap_begin); i++)
 		((volatile char *)AP_PAGE)[i] = ap_begin[i];
@@ -77,12 +80,14 @@ static inline void start_others(uint32_t cpus)
 		if (rdtsc() > limit)
 			fail("fewer CPUs than cpus=");
 		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_INIT);
-		spin(1000000);
+		spin(wait);
 		ap_next = 1;
 		for (i = 1; i < cpus; i++)
 			cpu(i)->up = 0;
 		wrmsr(X2APIC_ICR, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | AP_PAGE >> 12);
-		spin(1000000);
+		spin(wait);
+		if (wait < TIMEOUT / 100)
+			wait *= 2;
 		for (i = 1, up = 1; i < cpus; i++)
 			up += cpu(i)->up;
 	} while (up < cpus);

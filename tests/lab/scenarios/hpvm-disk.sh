@@ -10,7 +10,7 @@
 #: groups  svm
 
 DISK=0000:00:05.0
-: "${READS:=1000}"
+: "${READS:=500}"
 
 read_disk() { timeout 10 dd if=/dev/nvme0n1 of=/dev/null bs=4k count=50 iflag=direct; }
 irqs() { awk '/nvme0q/ { n += $2 + $3 + $4 } END { print n + 0 }' /proc/interrupts; }

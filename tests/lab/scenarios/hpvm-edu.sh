@@ -4,7 +4,7 @@
 #: labs    svm
 #: cpus    4
 #: devices -device edu,addr=6
-#: timeout 900
+#: timeout 1800
 #: groups  svm
 
 # 'make check-long' raises 100,000.
@@ -19,6 +19,9 @@ is "the host handled none" "$(host_irqs)" 0
 measure_irqs moving "cpus=3 irqs=$IRQS move=$MOVE" -accel kvm,hpvm=on,hpvm-cpus=1-3 -smp 3
 is "it moved" "$(figure moves)" $((IRQS / MOVE))
 is "the host handled none" "$(host_irqs)" 0
+
+# One that is raised while the vector is in service, and the guest left and entered.
+run_irqs twice "cpus=2 irqs=1000 twice" -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2
 
 # Through the host, for comparison.
 measure_irqs off "irqs=500" -accel kvm,hpvm=on,hpvm-cpus=1,hpvm-irq=off

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   a direct guest of 4 vCPUs: IPIs, CPUs off and on, stop and cont, reset
 #: kernel  hpvm
+#: labs    vmx svm
 #: cpus    5
 #: cmdline isolcpus=domain,managed_irq,1-4 nohz_full=1-4 rcu_nocbs=1-4 irqaffinity=0
 #: timeout 900
@@ -10,9 +11,18 @@ direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "$1" ];
 restarted() { [ "$(grep -c hpvm:.ready "$GUEST_LOG")" = 2 ]; }
 figures() { [ "$(grep -c "hpvm: $1=" "$GUEST_LOG")" = "$2" ]; }
 
-set -- -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu host,-monitor
+# AMD's CPUs have no fast path for IPIs, and this lab's no TSC_ADJUST.
+case $LAB in
+vmx) cpu=host,-monitor ;;
+svm) cpu=host,-monitor,-tsc-adjust ;;
+esac
+set -- -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu $cpu
 measure_messages messages 4 "$@"
-check "at most 1 % of the exits are other than IPIs sent" [ "$(exits_total)" -le $((IPIS / 100)) ]
+# In real time the threads wait in turns, and few IPIs are needed.
+case $LAB in
+vmx) check "at most 1 % of the exits are other than IPIs sent" [ "$(exits_total)" -le $((IPIS / 100)) ] ;;
+svm) note "exits besides IPIs and the host's NMIs: $(($(exits_besides_ipis) - $(exits_of "$EXIT_NMI")))" ;;
+esac
 
 # The same with CPUs that were off, stopped halfway, and once more after a reset.
 linux_guest "hpvm.messages=20000 hpvm.cpu_cycles=2" -smp 4 -action reboot=reset "$@"

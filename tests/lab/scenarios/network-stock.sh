@@ -13,6 +13,6 @@
 #: groups  irq
 
 PIN_CPU=1
-: "${PINGS:=2000}"
+: "${PINGS:=1000}"
 check "the card can be assigned" assign_device 0000:00:07.0
 measure_network network -accel kvm -overcommit cpu-pm=on

@@ -82,12 +82,20 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		return -EINVAL;
 
 	mutex_lock(&kvm->lock);
-	if (kvm->created_vcpus || kvm_arch_has_assigned_device(kvm))
+	if (kvm->created_vcpus)
 		r = -EBUSY;
 	else if (!kvm->arch.hpvm)
 		r = kvm_hpvm_vm_create(kvm);
 	if (!r) {
-		kvm->arch.hpvm_features = features;
+		/* A device's interrupt goes one way, from beginning to end. */
+		spin_lock_irq(&kvm->irqfds.lock);
+		if (kvm_arch_has_assigned_device(kvm))
+			r = -EBUSY;
+		else
+			kvm->arch.hpvm_features = features;
+		spin_unlock_irq(&kvm->irqfds.lock);
+	}
+	if (!r) {
 		/*
 		 * A count that the guest calibrates in ordinary mode must have
 		 * the rate that it has in direct mode.
@@ -142,7 +150,7 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 		why |= KVM_HPVM_REASON_PV_EOI;
 	if (test_bit(KVM_APIC_CHECK_VAPIC, &vcpu->arch.apic_attention))
 		why |= KVM_HPVM_REASON_VAPIC;
-	if (!kvm_hpvm_isr_ok(apic))
+	if (!kvm_hpvm_isr_ok(apic) || kvm_hpvm_device_in_service(vcpu))
 		why |= KVM_HPVM_REASON_ISR;
 	if (vcpu->arch.mp_state != KVM_MP_STATE_RUNNABLE ||
 	    kvm_apic_has_pending_init_or_sipi(vcpu))
@@ -195,6 +203,7 @@ static void go_ordinary(struct kvm_vcpu *vcpu)
 	++vcpu->stat.hpvm_direct_leaves;
 	/* What is pending in the virtual IRR is injected as ever. */
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	kvm_hpvm_end_storm(h);
 }
 
 static void go_direct(struct kvm_vcpu *vcpu)
@@ -238,6 +247,8 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	if (h->reasons) {
 		if (h->direct)
 			go_ordinary(vcpu);
+		else
+			kvm_hpvm_end_storm(h);
 		h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
 		report_status(vcpu);
 		return;

@@ -76,6 +76,7 @@ struct kvm_hpvm_vm {
  * @timer_reasons: KVM_HPVM_TIMER_REASON_*
  * @left:	TMCCT when the guest was left (one-shot step)
  * @left_at:	ktime then
+ * @strays:	interrupts that arrived in the host since the guest was left; by the pCPU
  * @start_count: write @left to TMICT at the next entry
  * @host_adjust_is_0: IA32_TSC_ADJUST of the pCPU is 0
  * @nmi_kicks:	the pCPU's count when it was bound
@@ -97,6 +98,7 @@ struct kvm_hpvm_vcpu {
 	u64 timer_reasons;
 	u32 left;
 	ktime_t left_at;
+	unsigned int strays;
 	bool start_count;
 	bool host_adjust_is_0;
 	unsigned int nmi_kicks;
@@ -168,6 +170,8 @@ void kvm_hpvm_post_lvtt(struct kvm_lapic *apic);
 bool kvm_hpvm_isr_ok(struct kvm_lapic *apic);
 bool __cold __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit);
 void __cold __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
+void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h);
+void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h);
 
 /* ipi.c */
 int kvm_hpvm_vm_create(struct kvm *kvm);
@@ -183,6 +187,7 @@ bool __cold __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector);
 /* irq.c */
 void kvm_hpvm_update_irqs(struct kvm *kvm);
 void kvm_hpvm_update_route(struct kvm *kvm, unsigned int host_irq);
+bool kvm_hpvm_device_in_service(struct kvm_vcpu *vcpu);
 int kvm_hpvm_add_producer(struct kvm_kernel_irqfd *irqfd,
 			  struct irq_bypass_producer *prod);
 void kvm_hpvm_del_producer(struct kvm_kernel_irqfd *irqfd);
@@ -323,7 +328,7 @@ static inline void kvm_hpvm_del_producer(struct kvm_kernel_irqfd *irqfd) {}
 
 static inline int kvm_hpvm_get_irqs(struct kvm *kvm, void __user *argp)
 {
-	return -ENXIO;
+	return -ENOTTY;
 }
 
 static inline void kvm_hpvm_create_vm_debugfs(struct kvm *kvm) {}

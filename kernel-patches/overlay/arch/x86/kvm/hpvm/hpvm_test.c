@@ -166,9 +166,9 @@ static void eoi_exits_while_a_handled_vector_is_under_way(struct kunit *test)
 static void only_fixed_edge_triggered_msis_go_straight(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_FIXED, false), 0ULL);
-	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0xff, APIC_DM_LOWEST, false), 0ULL);
+	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0xef, APIC_DM_LOWEST, false), 0ULL);
 	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_FIXED, true),
-			KVM_HPVM_IRQ_REASON_EOI);
+			KVM_HPVM_IRQ_REASON_LEVEL);
 	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_NMI, false),
 			KVM_HPVM_IRQ_REASON_MODE);
 	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_SMI, false),
@@ -179,17 +179,15 @@ static void only_fixed_edge_triggered_msis_go_straight(struct kunit *test)
 			KVM_HPVM_IRQ_REASON_MODE);
 }
 
-static void msi_vectors_of_exceptions_and_the_host_stay_out(struct kunit *test)
+static void msi_vectors_of_exceptions_and_of_class_15_stay_out(struct kunit *test)
 {
 	unsigned int v;
+	u64 why;
 
-	for (v = 0; v < FIRST_EXTERNAL_VECTOR; v++)
-		KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(v, APIC_DM_FIXED, false),
-				KVM_HPVM_IRQ_REASON_VECTOR);
-	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(FIRST_EXTERNAL_VECTOR, APIC_DM_FIXED, false),
-			0ULL);
-	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(X86_PLATFORM_IPI_VECTOR, APIC_DM_FIXED, false),
-			KVM_HPVM_IRQ_REASON_VECTOR);
+	for (v = 0; v < NR_VECTORS; v++) {
+		why = v < FIRST_EXTERNAL_VECTOR || v >= 0xf0 ? KVM_HPVM_IRQ_REASON_VECTOR : 0;
+		KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(v, APIC_DM_FIXED, false), why);
+	}
 }
 
 static struct kunit_case hpvm_test_cases[] = {
@@ -206,7 +204,7 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(lvtt_keeps_no_other_bits),
 	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
 	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
-	KUNIT_CASE(msi_vectors_of_exceptions_and_the_host_stay_out),
+	KUNIT_CASE(msi_vectors_of_exceptions_and_of_class_15_stay_out),
 	{}
 };
 

@@ -69,23 +69,19 @@ static void kvm_hpvm_take_stray(void *guest, u8 vector)
 	if (!kvm_apic_hw_enabled(vcpu->arch.apic) || !kvm_apic_sw_enabled(vcpu->arch.apic))
 		return;
 	++vcpu->stat.hpvm_recorded;
+	kvm_hpvm_count_stray(vcpu->arch.hpvm);
 	kvm_lapic_set_irr(vector, vcpu->arch.apic);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	kvm_vcpu_kick(vcpu);
 }
 
-/* May devices raise their interrupts on the pCPU?  Process context. */
-static void kvm_hpvm_set_bound(struct kvm_vcpu *vcpu, bool bound)
+/* May devices raise their interrupts on the vCPU's pCPU?  Process context. */
+static void set_bound(struct kvm_vcpu *vcpu, unsigned long *bound_or_held, bool on)
 {
-	struct kvm_hpvm_vm *vm = vcpu->kvm->arch.hpvm;
-	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
-
-	if (!h->reachable)
+	if (!vcpu->arch.hpvm->reachable)
 		return;
 	spin_lock_irq(&vcpu->kvm->irqfds.lock);
-	vm->pcpu[vcpu->vcpu_id] = h->pcpu;
-	__assign_bit(vcpu->vcpu_id, vm->bound, bound);
-	__clear_bit(vcpu->vcpu_id, vm->held);
+	__assign_bit(vcpu->vcpu_id, bound_or_held, on);
 	spin_unlock_irq(&vcpu->kvm->irqfds.lock);
 	kvm_hpvm_update_irqs(vcpu->kvm);
 }
@@ -96,12 +92,7 @@ void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
 	h->hold = held;
-	if (!h->reachable)
-		return;
-	spin_lock_irq(&vcpu->kvm->irqfds.lock);
-	__assign_bit(vcpu->vcpu_id, h->vm->held, held);
-	spin_unlock_irq(&vcpu->kvm->irqfds.lock);
-	kvm_hpvm_update_irqs(vcpu->kvm);
+	set_bound(vcpu, h->vm->held, held);
 }
 
 /* The vCPU was bound.  Process context. */
@@ -114,21 +105,25 @@ void kvm_hpvm_ipi_bind(struct kvm_vcpu *vcpu)
 	h->lapic_regs = vcpu->arch.apic->regs;
 	h->not_self = vcpu->vcpu_id < HPVM_CLUSTER_IDS ? ~BIT(vcpu->vcpu_id) : 0;
 	h->reachable = vcpu->vcpu_id < HPVM_APIC_IDS;
-	if (h->reachable)
+	if (h->reachable) {
 		vm->phys[vcpu->vcpu_id] = per_cpu(x86_cpu_to_apicid, h->pcpu);
+		vm->pcpu[vcpu->vcpu_id] = h->pcpu;
+	}
 	hpvm_stray_to(h->pcpu, kvm_hpvm_take_stray, vcpu);
 	kvm_hpvm_count_vcpus(vcpu->kvm);
-	kvm_hpvm_set_bound(vcpu, true);
+	set_bound(vcpu, vm->bound, true);
 }
 
 /*
  * Before the pCPU is given back.  Devices raise their interrupts elsewhere from
- * here on.  The vCPU isn't in the table any more; wait for senders that looked before: guests in their fast path (which RCU doesn't see),
- * and __kvm_hpvm_deliver().  Process context, may sleep.
+ * here on.  The vCPU isn't in the table any more; wait for senders that looked
+ * before: guests in their fast path (which RCU doesn't see), and
+ * __kvm_hpvm_deliver().  Process context, may sleep.
  */
 void kvm_hpvm_ipi_unbind(struct kvm_vcpu *vcpu)
 {
-	kvm_hpvm_set_bound(vcpu, false);
+	kvm_hpvm_set_held(vcpu, false);
+	set_bound(vcpu, vcpu->arch.hpvm->vm->bound, false);
 	kvm_make_all_cpus_request(vcpu->kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
 	synchronize_rcu();
 	hpvm_stray_to(vcpu->arch.hpvm->pcpu, NULL, NULL);

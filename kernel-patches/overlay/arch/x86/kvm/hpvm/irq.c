@@ -34,8 +34,8 @@
  * struct kvm_hpvm_device_irq - an MSI of an assigned device, from the time its irqfd
  *				and VFIO have found each other
  * @link:	in kvm_hpvm_vm.irqs
- * @irqfd:	which has the route
- * @host_irq:	Linux interrupt number
+ * @irqfd:	which has the route, and VFIO's producer
+ * @irte:	what the table has
  * @info:	how it goes, for user space
  *
  * All of it is protected by kvm->irqfds.lock.
@@ -43,7 +43,7 @@
 struct kvm_hpvm_device_irq {
 	struct list_head link;
 	struct kvm_kernel_irqfd *irqfd;
-	unsigned int host_irq;
+	struct hpvm_irte irte;
 	struct kvm_hpvm_irq info;
 };
 
@@ -51,17 +51,14 @@ struct kvm_hpvm_device_irq {
 static u64 vcpu_reasons(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vm *vm = vcpu->kvm->arch.hpvm;
-	struct kvm_lapic *apic = vcpu->arch.apic;
 	u64 why = 0;
 
 	if (vcpu->vcpu_id >= HPVM_APIC_IDS || !test_bit(vcpu->vcpu_id, vm->bound))
 		why |= KVM_HPVM_IRQ_REASON_UNBOUND;
 	else if (test_bit(vcpu->vcpu_id, vm->held))
 		why |= KVM_HPVM_IRQ_REASON_HELD;
-	if (!apic_x2apic_mode(apic))
+	if (!apic_x2apic_mode(vcpu->arch.apic))
 		why |= KVM_HPVM_IRQ_REASON_NOT_X2APIC;
-	else if (!kvm_apic_sw_enabled(apic))
-		why |= KVM_HPVM_IRQ_REASON_APIC_OFF;
 	return why;
 }
 
@@ -74,7 +71,7 @@ static void find_way(struct kvm *kvm, struct kvm_hpvm_device_irq *d)
 
 	d->info = (struct kvm_hpvm_irq) {
 		.gsi = d->irqfd->gsi,
-		.host_irq = d->host_irq,
+		.host_irq = d->irqfd->producer->irq,
 		.vcpu_id = KVM_HPVM_NO_CPU,
 		.pcpu = KVM_HPVM_NO_CPU,
 	};
@@ -95,8 +92,15 @@ static void find_way(struct kvm *kvm, struct kvm_hpvm_device_irq *d)
 	}
 	d->info.vcpu_id = vcpu->vcpu_id;
 	d->info.reasons |= vcpu_reasons(vcpu);
-	if (test_bit(irq.vector, vcpu->arch.ioapic_handled_vectors))
-		d->info.reasons |= KVM_HPVM_IRQ_REASON_EOI;
+}
+
+static int set_irte(struct kvm_hpvm_device_irq *d, const struct hpvm_irte *irte)
+{
+	int r = irq_set_vcpu_affinity(d->irqfd->producer->irq, hpvm_irte_to_info(irte));
+
+	if (!r)
+		d->irte = *irte;
+	return r;
 }
 
 /* Decide, and write the IRTE; irqfds.lock held. */
@@ -112,10 +116,44 @@ static void update_way(struct kvm *kvm, struct kvm_hpvm_device_irq *d)
 		irte.vector = d->info.vector;
 		irte.apicid = vm->phys[d->info.vcpu_id];
 	}
-	if (irq_set_vcpu_affinity(d->host_irq, hpvm_irte_to_info(&irte)) && irte.guest) {
+	/* The guest can have it decided as often as it likes; a write is expensive. */
+	if (irte.guest == d->irte.guest && irte.vector == d->irte.vector &&
+	    irte.apicid == d->irte.apicid)
+		return;
+	if (set_irte(d, &irte) && irte.guest) {
 		d->info.pcpu = KVM_HPVM_NO_CPU;
 		d->info.reasons |= KVM_HPVM_IRQ_REASON_NOT_REMAPPED;
+		irte = (struct hpvm_irte) {};
+		if (d->irte.guest)
+			set_irte(d, &irte);
 	}
+}
+
+/*
+ * Is a device's vector in service?  To put it in service again takes a self-IPI, in
+ * which an interrupt that the device raises just then would be lost: the vCPU waits for
+ * the EOI in ordinary mode.  vCPU loaded, IRQs on.
+ */
+bool kvm_hpvm_device_in_service(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vm *vm = vcpu->kvm->arch.hpvm;
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm_hpvm_device_irq *d;
+	bool found = false;
+	u8 vector;
+
+	if (!apic->isr_count || list_empty(&vm->irqs))
+		return false;
+	spin_lock_irq(&vcpu->kvm->irqfds.lock);
+	list_for_each_entry(d, &vm->irqs, link) {
+		vector = d->irte.vector;
+		if (d->irte.guest && d->info.vcpu_id == vcpu->vcpu_id &&
+		    (kvm_lapic_get_reg(apic, APIC_ISR + REG_POS(vector)) &
+		     BIT(VEC_POS(vector))))
+			found = true;
+	}
+	spin_unlock_irq(&vcpu->kvm->irqfds.lock);
+	return found;
 }
 
 /*
@@ -142,7 +180,7 @@ void kvm_hpvm_update_route(struct kvm *kvm, unsigned int host_irq)
 	struct kvm_hpvm_device_irq *d;
 
 	list_for_each_entry(d, &kvm->arch.hpvm->irqs, link)
-		if (d->host_irq == host_irq)
+		if (d->irqfd->producer->irq == host_irq)
 			update_way(kvm, d);
 }
 
@@ -157,7 +195,6 @@ int kvm_hpvm_add_producer(struct kvm_kernel_irqfd *irqfd,
 	if (!d)
 		return -ENOMEM;
 	d->irqfd = irqfd;
-	d->host_irq = prod->irq;
 
 	spin_lock_irq(&kvm->irqfds.lock);
 	irqfd->producer = prod;
@@ -175,14 +212,15 @@ void kvm_hpvm_del_producer(struct kvm_kernel_irqfd *irqfd)
 	struct hpvm_irte irte = {};
 
 	spin_lock_irq(&kvm->irqfds.lock);
-	irqfd->producer = NULL;
 	list_for_each_entry_safe(d, n, &kvm->arch.hpvm->irqs, link) {
 		if (d->irqfd != irqfd)
 			continue;
-		irq_set_vcpu_affinity(d->host_irq, hpvm_irte_to_info(&irte));
+		if (d->irte.guest)
+			set_irte(d, &irte);
 		list_del(&d->link);
 		kfree(d);
 	}
+	irqfd->producer = NULL;
 	spin_unlock_irq(&kvm->irqfds.lock);
 }
 

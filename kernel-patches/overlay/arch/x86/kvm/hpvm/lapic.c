@@ -22,9 +22,6 @@
 
 /* As the host keeps it: vectors 16-31 would enter its exception handlers. */
 #define HOST_TPR	0x10
-/* Holds back a source that doesn't stop; the doorbell's class is 15. */
-#define STORM_TPR	0xe0
-#define DRAIN_LIMIT	1024
 
 static u32 *vreg(struct kvm_lapic *apic, u32 base, unsigned int word)
 {
@@ -243,7 +240,7 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 	if (hpvm_x2apic_read(APIC_PROCPRI))
 		save_isr(apic);
 
-	n = hpvm_window_drain(seen, DRAIN_LIMIT);
+	n = hpvm_window_drain(seen, HPVM_STORM);
 	if (n) {
 		virr_add(apic, seen);
 		vcpu->stat.hpvm_recorded += n;
@@ -253,10 +250,33 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 	 * mode the hardware's EOI is the only one.
 	 */
 	apic->irr_pending = true;
-	hpvm_x2apic_write(APIC_TASKPRI, n < DRAIN_LIMIT ? HOST_TPR : STORM_TPR);
+	h->strays = 0;
+	hpvm_x2apic_write(APIC_TASKPRI, n < HPVM_STORM ? HOST_TPR : HPVM_STORM_TPR);
 
 	kvm_hpvm_ops->exited(vcpu);
 	hpvm_force_exit_clear();
+}
+
+/*
+ * Interrupt context, on the pCPU: an interrupt of the guest has arrived in the host.  A
+ * source that doesn't stop must not keep the vCPU's thread from going on.
+ */
+void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h)
+{
+	if (++h->strays == HPVM_STORM)
+		hpvm_x2apic_write(APIC_TASKPRI, HPVM_STORM_TPR);
+}
+
+/* The thread has got on: let what was held back arrive.  Preemptible or not. */
+void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h)
+{
+	preempt_disable();
+	if (raw_smp_processor_id() == h->pcpu &&
+	    hpvm_x2apic_read(APIC_TASKPRI) == HPVM_STORM_TPR) {
+		h->strays = 0;
+		hpvm_x2apic_write(APIC_TASKPRI, HOST_TPR);
+	}
+	preempt_enable();
 }
 
 bool __kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu)

@@ -18,6 +18,11 @@
 
 #define HPVM_VECTOR_WORDS	8	/* of 32 bits: IRR, ISR, TMR */
 
+/* The TPR that holds back a source that doesn't stop; the doorbell's class is 15. */
+#define HPVM_STORM_TPR		0xe0
+/* So many interrupts of the guest that arrive in the host in a row are a storm. */
+#define HPVM_STORM		1024
+
 /*
  * May this vector be sent to a CPU whose guest may be left at any time?  Those below
  * 32 would enter exception handlers, and the doorbell is the host's.
@@ -29,7 +34,9 @@ static inline bool hpvm_sendable(u8 vector)
 
 /*
  * KVM_HPVM_IRQ_REASON_*: what keeps an MSI with these from going straight to its
- * vCPU.  Lowest priority with one destination is fixed.
+ * vCPU.  With lowest priority it's fixed to the vCPU that KVM would choose.  A device
+ * may raise its interrupt without end, so the vector has to be one that can be held
+ * back.
  */
 static inline u64 hpvm_msi_reasons(u8 vector, u32 delivery_mode, bool level)
 {
@@ -38,8 +45,8 @@ static inline u64 hpvm_msi_reasons(u8 vector, u32 delivery_mode, bool level)
 	if (delivery_mode != APIC_DM_FIXED && delivery_mode != APIC_DM_LOWEST)
 		why |= KVM_HPVM_IRQ_REASON_MODE;
 	if (level)
-		why |= KVM_HPVM_IRQ_REASON_EOI;
-	if (!hpvm_sendable(vector))
+		why |= KVM_HPVM_IRQ_REASON_LEVEL;
+	if (!hpvm_sendable(vector) || (vector & 0xf0) > HPVM_STORM_TPR)
 		why |= KVM_HPVM_IRQ_REASON_VECTOR;
 	return why;
 }

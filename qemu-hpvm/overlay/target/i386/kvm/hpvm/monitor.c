@@ -101,28 +101,31 @@ static HpvmIrqReasonList *irq_reason_list(uint64_t mask)
     return list;
 }
 
-/* How the interrupts of assigned devices go; false with @errp set. */
+/*
+ * How the interrupts of assigned devices go, as many as the kernel tells; false
+ * with @errp set.
+ */
 static bool query_irqs(HpvmInterruptList **tail, Error **errp)
 {
     g_autofree struct kvm_hpvm_irqs *irqs = NULL;
-    uint32_t room = 64;
+    uint32_t room = 32;
     int ret;
 
     /* More may come while we look. */
     do {
+        room *= 2;
         irqs = g_realloc(irqs, sizeof(*irqs) + room * sizeof(irqs->irqs[0]));
         *irqs = (struct kvm_hpvm_irqs) { .nr = room };
         ret = kvm_vm_ioctl(kvm_state, KVM_HPVM_GET_IRQS, irqs);
-        room *= 2;
-    } while (ret == -E2BIG && room <= KVM_HPVM_MAX_IRQS);
+    } while (ret == -E2BIG && room < KVM_HPVM_MAX_IRQS);
     trace_kvm_hpvm_get_irqs(irqs->nr, ret);
-    if (ret < 0) {
+    if (ret < 0 && ret != -E2BIG) {
         error_setg_errno(errp, -ret, "hpvm: can't tell how the interrupts of "
                          "devices go");
         return false;
     }
 
-    for (uint32_t i = 0; i < irqs->nr; i++) {
+    for (uint32_t i = 0; i < MIN(irqs->nr, room); i++) {
         const struct kvm_hpvm_irq *irq = &irqs->irqs[i];
         HpvmInterrupt *out = g_new0(HpvmInterrupt, 1);
 

@@ -111,7 +111,8 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_HYPERV		(1ULL << 9)  /* SynIC, or an AutoEOI vector */
 #define KVM_HPVM_REASON_XEN		(1ULL << 10) /* Xen event channel upcall */
 #define KVM_HPVM_REASON_PV_EOI		(1ULL << 11) /* a paravirtual EOI is pending */
-#define KVM_HPVM_REASON_ISR		(1ULL << 12) /* two vectors of a class in service */
+/* In service: two vectors of a class, or that of an assigned device. */
+#define KVM_HPVM_REASON_ISR		(1ULL << 12)
 #define KVM_HPVM_REASON_NOT_RUNNABLE	(1ULL << 13) /* waits for INIT/SIPI, or halted */
 #define KVM_HPVM_REASON_VAPIC		(1ULL << 14) /* KVM_SET_VAPIC_ADDR is in use */
 #define KVM_HPVM_REASON_NMI		(1ULL << 15) /* handles an NMI (SVM without VNMI) */
@@ -154,17 +155,16 @@ struct kvm_hpvm_state {
 #define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)
 
 /* Why an interrupt of an assigned device doesn't go straight to a vCPU (a mask). */
-#define KVM_HPVM_IRQ_REASON_POLICY	(1ULL << 0)  /* KVM_HPVM_F_IRQ isn't in args[0] */
+#define KVM_HPVM_IRQ_REASON_POLICY	(1ULL << 0)  /* the VM doesn't have KVM_HPVM_F_IRQ */
 #define KVM_HPVM_IRQ_REASON_NOT_MSI	(1ULL << 1)  /* INTx, or an MSI without a route */
 #define KVM_HPVM_IRQ_REASON_NOT_ONE_VCPU (1ULL << 2)  /* several destinations, or none */
 #define KVM_HPVM_IRQ_REASON_MODE	(1ULL << 3)  /* NMI, SMI, INIT or ExtINT */
-#define KVM_HPVM_IRQ_REASON_VECTOR	(1ULL << 4)  /* below 32, or one of the host's */
-#define KVM_HPVM_IRQ_REASON_EOI		(1ULL << 5)  /* level-triggered: needs its EOI seen */
-#define KVM_HPVM_IRQ_REASON_UNBOUND	(1ULL << 6)  /* the vCPU has no pCPU */
+#define KVM_HPVM_IRQ_REASON_VECTOR	(1ULL << 4)  /* below 32, or above 239 */
+#define KVM_HPVM_IRQ_REASON_LEVEL	(1ULL << 5)  /* level-triggered: needs its EOI seen */
+#define KVM_HPVM_IRQ_REASON_UNBOUND	(1ULL << 6)  /* the vCPU has no pCPU, or an ID above 254 */
 #define KVM_HPVM_IRQ_REASON_HELD	(1ULL << 7)  /* KVM_HPVM_SET_CTRL */
 #define KVM_HPVM_IRQ_REASON_NOT_X2APIC	(1ULL << 8)  /* the vCPU's APIC is an xAPIC or off */
-#define KVM_HPVM_IRQ_REASON_APIC_OFF	(1ULL << 9)  /* SVR: software-disabled */
-#define KVM_HPVM_IRQ_REASON_NOT_REMAPPED (1ULL << 10) /* the IOMMU can't */
+#define KVM_HPVM_IRQ_REASON_NOT_REMAPPED (1ULL << 9)  /* the IOMMU can't */
 
 struct kvm_hpvm_irq {
 	__u32 gsi;		/* of the irqfd */
@@ -178,12 +178,14 @@ struct kvm_hpvm_irq {
 	__u64 reasons;		/* KVM_HPVM_IRQ_REASON_*; 0: straight */
 };
 
+/* More aren't told. */
 #define KVM_HPVM_MAX_IRQS		4096
 
 /*
  * VM ioctl: how the interrupts of assigned devices go.  Errors: EINVAL (flags not
- * 0), E2BIG (there are more than nr, which says how many; the first ones are
- * there), ENOMEM, ENXIO (the VM has not enabled KVM_CAP_X86_HPVM).
+ * 0), E2BIG (there are more than nr or KVM_HPVM_MAX_IRQS; nr says how many, and the
+ * first ones are there), EFAULT, ENOMEM, ENXIO (the VM has not enabled
+ * KVM_CAP_X86_HPVM).
  */
 struct kvm_hpvm_irqs {
 	__u32 nr;		/* in: room in irqs[]; out: how many there are */
