@@ -16,7 +16,7 @@ case $LAB in
 vmx) cpu=host,-monitor ;;
 svm) cpu=host,-monitor,-tsc-adjust ;;
 esac
-set -- -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu $cpu
+set -- -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu "$cpu"
 measure_messages messages 4 "$@"
 # In real time the threads wait in turns, and few IPIs are needed.
 case $LAB in
