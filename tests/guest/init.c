@@ -500,10 +500,10 @@ int main(void)
 		start_kernel();
 	plug_cpus(parameter("hpvm.cpus", 1));
 	cycle_disk(parameter("hpvm.disk_cycles", 0));
-	later(&settle, parameter("hpvm.settle_ms", 500) * 1000000);
-	nanosleep(&settle, NULL);
 	if (parameter("hpvm.cpu_cycles", 0))
 		cycle_cpus(parameter("hpvm.cpu_cycles", 0));
+	later(&settle, parameter("hpvm.settle_ms", 500) * 1000000);
+	nanosleep(&settle, NULL);
 
 	loc = interrupts("LOC:");
 	mark(MARK_BEGIN);

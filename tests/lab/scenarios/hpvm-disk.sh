@@ -34,10 +34,11 @@ all_read() {
 check "the host's driver can use the disk" read_disk
 check "the disk can be assigned" assign_device $DISK
 
-# Exits, and the driver bound anew with resets in between.
+# Exits, after the driver was bound anew with resets in between, and after a queue's CPU was
+# off, which masks its vector.
 count_start
 # shellcheck disable=SC2086  # several words
-guest "hpvm.disk=$READS hpvm.disk_cycles=3 hpvm.stay=1" $ASSIGNED
+guest "hpvm.disk=$READS hpvm.disk_cycles=3 hpvm.cpu_cycles=2 hpvm.stay=1" $ASSIGNED
 all_read quiet
 is "the driver was bound anew" "$(figure disk_cycles)" 3
 hmp info hpvm
