@@ -25,7 +25,7 @@ CPU_MODEL = "broadwell_ult"
 
 # hpvm_lab: use x2APIC and TSC deadline (kernel-patches/lab). idle=halt: Bochs
 # loses wake-ups from MWAIT. nokaslr: the same addresses in every run.
-CMDLINE = ("console=ttyS0,115200 quiet hpvm_lab idle=halt tsc=reliable nokaslr "
+CMDLINE = ("console=ttyS0,115200 loglevel=5 hpvm_lab idle=halt tsc=reliable nokaslr "
            "mitigations=off random.trust_cpu=on panic=0 kunit.enable=0")
 
 BOCHSRC = """\

@@ -41,7 +41,7 @@ echo l >/proc/sysrq-trigger
 check "a backtrace of the guest's CPU" wait_for 5 sh -c 'dmesg | grep -q "NMI backtrace for cpu 1"'
 check "after it the guest is in direct mode" hpvm_direct
 is "no NMI is unknown" "$(dmesg | grep -c 'Unknown NMI\|reason 2d\|reason 3d')" 0
-dmesg -n 4
+dmesg -n 5
 
 kill -9 "$GUEST_PID"
 check "QEMU is gone" wait_for 10 guest_ended
