@@ -45,6 +45,8 @@ void start_c(const char *cmdline);
 void start_c(const char *cmdline)
 {
 	(void)cmdline;
+	/* See the setting "exact" of the lab; elsewhere it does nothing. */
+	__asm__ volatile("xchg %bx, %bx");
 	misc_enable = rdmsr(MSR_IA32_MISC_ENABLE);
 
 	/* What the measurement itself costs. */
