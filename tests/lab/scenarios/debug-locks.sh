@@ -11,3 +11,5 @@ hpvm-status
 kill -9 "$GUEST_PID"
 check "QEMU is gone" wait_for 60 guest_ended
 report_selftests
+# It switches itself off at its first report, and when it runs out of memory.
+check "lockdep was on to the end" grep -q 'debug_locks: *1$' /proc/lockdep_stats
