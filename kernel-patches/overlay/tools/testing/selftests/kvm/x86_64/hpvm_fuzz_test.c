@@ -207,8 +207,12 @@ static int one_call(struct fuzzer *f)
 			.address_lo = 0xfee00000 | number(f, 1 << 20),
 			.data = number(f, 0x100),
 		};
-		/* An INIT leaves a vCPU in KVM_RUN until a SIPI or a signal comes. */
-		if ((msi.data & APIC_DM_FIXED_MASK) == APIC_DM_INIT)
+		/*
+		 * An INIT leaves a vCPU in KVM_RUN until a SIPI or a signal comes; there
+		 * is no code for an SMI, and KVM gives a VM up whose SMRAM is missing.
+		 */
+		if ((msi.data & APIC_DM_FIXED_MASK) == APIC_DM_INIT ||
+		    (msi.data & APIC_DM_FIXED_MASK) == APIC_DM_SMI)
 			msi.data &= ~APIC_DM_FIXED_MASK;
 		return __vm_ioctl(vcpu->vm, KVM_SIGNAL_MSI, &msi);
 	case 10:
