@@ -14,4 +14,5 @@
 : "${PINGS:=1000}"
 check "the card can be assigned" assign_device 0000:00:07.0
 measure_network network -accel kvm,hpvm=on,hpvm-cpus=1
-check "at most 10 exits" hardly_any_exits 10
+# Of these some are nested page faults, which come once.
+check "at most 30 exits" hardly_any_exits 30
