@@ -35,6 +35,12 @@ done
 is "each guest was in direct mode" $good $((${CYCLES:-5} + 1))
 after=$(available)
 check "memory is back ($before KiB before, $after after)" [ "$after" -gt $((before - 4096)) ]
-is "nothing is left" "$(things)" "$things"
+# A timer that has to do with nothing of this may be armed just now; a leaked one stays.
+same() {
+    now=$(things)
+    [ "$now" = "$things" ]
+}
+wait_for 10 same
+is "nothing is left" "$now" "$things"
 is "no CPU is dedicated" "$(hpvm-status)" "No CPU is dedicated."
 check "the CPU sleeps and wakes" taskset -c 1 timeout 10 sleep 1
