@@ -130,7 +130,7 @@ TEST(without_the_capability)
 	kvm_vm_free(vcpu->vm);
 }
 
-static int get_irqs_raw(struct kvm_vm *vm, void *irqs)
+static int get_irqs_raw(struct kvm_vm *vm, struct kvm_hpvm_irqs *irqs)
 {
 	return __vm_ioctl(vm, KVM_HPVM_GET_IRQS, irqs) ? -errno : 0;
 }
@@ -169,7 +169,7 @@ TEST(get_irqs_tells_of_intx)
 	};
 
 	ASSERT_EQ(0, __vm_ioctl(vcpu->vm, KVM_IRQFD, &irqfd));
-	EXPECT_EQ(0, get_irqs_raw(vcpu->vm, &said));
+	EXPECT_EQ(0, get_irqs_raw(vcpu->vm, &said.head));
 	EXPECT_EQ(1, said.head.nr);
 	EXPECT_EQ(10, said.irqs[0].gsi);
 	EXPECT_EQ(0, said.irqs[0].host_irq);
@@ -179,13 +179,13 @@ TEST(get_irqs_tells_of_intx)
 
 	/* Without room it says how many there are. */
 	said.head.nr = 0;
-	EXPECT_EQ(-E2BIG, get_irqs_raw(vcpu->vm, &said));
+	EXPECT_EQ(-E2BIG, get_irqs_raw(vcpu->vm, &said.head));
 	EXPECT_EQ(1, said.head.nr);
 
 	irqfd.flags = KVM_IRQFD_FLAG_DEASSIGN;
 	ASSERT_EQ(0, __vm_ioctl(vcpu->vm, KVM_IRQFD, &irqfd));
 	said.head.nr = 2;
-	EXPECT_EQ(0, get_irqs_raw(vcpu->vm, &said));
+	EXPECT_EQ(0, get_irqs_raw(vcpu->vm, &said.head));
 	EXPECT_EQ(0, said.head.nr);
 	close(irqfd.fd);
 	close(irqfd.resamplefd);
