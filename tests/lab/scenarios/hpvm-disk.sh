@@ -72,15 +72,19 @@ wait_guest 20
 # Plugged in while the guest runs, out, and in.
 guest "hpvm.disk=$READS hpvm.stay=1"
 check "a guest without the disk is up" await_guest 120 hpvm:.ready
-add_disk() { qmp device_add "{\"driver\":\"vfio-pci\",\"id\":\"assigned\",\"host\":\"$DISK\"}"; }
+add_disk() {
+    qmp device_add "{\"driver\":\"vfio-pci\",\"id\":\"assigned\",\"host\":\"$DISK\"}" |
+        grep -q '"return"'
+}
 no_disk() { ! qmp query-hpvm | grep -q '"way"'; }
 has_disk() { [ "$(ways direct)" -ge 2 ]; }
 add_disk
 all_read plugged
 qmp device_del '{"id":"assigned"}'
 check "the disk can be unplugged" wait_for 20 no_disk
-add_disk
-check "and plugged in again" wait_for 20 has_disk
+# Its name is free when the guest has let it go.
+check "and plugged in again" wait_for 20 add_disk
+check "its interrupts go straight again" wait_for 20 has_disk
 
 # Killed while interrupts are there.
 kill -9 "$GUEST_PID"
