@@ -206,8 +206,11 @@ static void be_hostile(void)
 		spin(20000);
 		edu[EDU_ACKNOWLEDGE / 4] = edu[EDU_STATUS / 4];
 	}
-	/* A level-triggered or unexpected one may still be in service or pending. */
-	spin(1000000);
+	/*
+	 * A level-triggered or unexpected one may still be in service or pending, or on its
+	 * way through the host.
+	 */
+	spin(TIMEOUT / 20);
 	for (i = 0; i < 256; i++)
 		wrmsr(X2APIC_EOI, 0);
 	hostile_now = 0;
