@@ -27,6 +27,7 @@
 #define LVTT_PERIODIC		(1 << 17)
 #define LVTT_DEADLINE		(2 << 17)
 #define X2APIC_TMICT		0x838
+#define X2APIC_TMCCT		0x839
 #define X2APIC_TDCR		0x83e
 #define TDCR_DIVIDE_BY_1	0xb
 #define X2APIC_SELF_IPI		0x83f
@@ -86,6 +87,15 @@ static void set_up(void (*handler)(void *))
 	out8(0x21, 0xff);
 	out8(0xa1, 0xff);
 	set_up_cpu();
+}
+
+/* CPUID.01H:ECX.TSC_Deadline[24]. */
+static inline int has_tsc_deadline(void)
+{
+	uint32_t eax = 1, ebx, ecx = 0, edx;
+
+	__asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ecx >> 24 & 1;
 }
 
 /* The word's rest when the command line has one that begins so, else a null pointer. */

@@ -7,8 +7,9 @@
  *   rounds=N    so many samples of each (200, at most 10000)
  *   marks=N     after that make N events of each again, with marks around each one
  *               (mark.h), by which the host counts their exits
+ *   turns       wait with PAUSE, which ends an emulated CPU's turn where they take turns
  *
- *   timer_arm        write IA32_TSC_DEADLINE
+ *   timer_arm        write IA32_TSC_DEADLINE, or where there is none the one-shot count
  *   timer_fire       from the deadline to the handler, while the CPU is busy
  *   hlt_wake_timer   the same, while it's in HLT
  *   self_ipi         from the write to SELF_IPI to the handler
@@ -37,7 +38,9 @@
 
 static uint32_t samples[MAX_ROUNDS];
 static uint32_t cpus, rounds, marked_rounds, ahead;
-static int marks;
+static int marks, turns;
+/* The timer: its MSR, and without a deadline its counts in 2^20 ticks of the TSC. */
+static uint32_t timer_msr, timer_counts;
 static volatile uint32_t unexpected;
 
 __attribute__((interrupt)) static void on_interrupt(void *frame)
@@ -67,6 +70,12 @@ static void lab_exact(void)
 	__asm__ volatile("xchg %%bx, %%bx" : : : "memory");
 }
 
+static inline void end_turn(void)
+{
+	if (turns)
+		__asm__ volatile("pause" : : : "memory");
+}
+
 static void await(struct cpu *cpu, enum state state, const char *what)
 {
 	uint64_t limit = rdtsc() + TIMEOUT;
@@ -74,6 +83,7 @@ static void await(struct cpu *cpu, enum state state, const char *what)
 	while (cpu->state != state) {
 		if (rdtsc() > limit)
 			fail(what);
+		end_turn();
 	}
 }
 
@@ -105,6 +115,52 @@ static void event_ends(void)
 		mark(MARK_END);
 }
 
+/* --- The timer ---------------------------------------------------------------- */
+
+/* In 2^24 ticks; what reading takes is in both readings. */
+static uint32_t measure_counts(void)
+{
+	uint32_t first, start;
+
+	wrmsr(X2APIC_TMICT, UINT32_MAX);
+	start = rdtsc();
+	first = rdmsr(X2APIC_TMCCT);
+	while ((uint32_t)rdtsc() - start < 1 << 24)
+		;
+	return (first - (uint32_t)rdmsr(X2APIC_TMCCT)) >> 4;
+}
+
+static void set_up_timer(void)
+{
+	if (has_tsc_deadline()) {
+		timer_msr = MSR_IA32_TSC_DEADLINE;
+		wrmsr(X2APIC_LVTT, VECTOR | LVTT_DEADLINE);
+		return;
+	}
+	timer_msr = X2APIC_TMICT;
+	wrmsr(X2APIC_TDCR, TDCR_DIVIDE_BY_1);
+	wrmsr(X2APIC_LVTT, VECTOR);
+	timer_counts = measure_counts();
+	wrmsr(timer_msr, 0);
+}
+
+/* What to write for the timer to fire at TSC @now + @ticks. */
+static uint64_t timer_value(uint64_t now, uint32_t ticks)
+{
+	if (timer_msr == MSR_IA32_TSC_DEADLINE)
+		return now + ticks;
+	return (uint64_t)ticks * timer_counts >> 20;
+}
+
+/* Returns when it fires, the lower half of the TSC then. */
+static uint32_t arm(void)
+{
+	uint64_t now = rdtsc();
+
+	wrmsr(timer_msr, timer_value(now, ahead));
+	return now + ahead;
+}
+
 /* --- One CPU: each function makes the event once, and returns its ticks. --- */
 
 static uint32_t empty(void)
@@ -117,42 +173,40 @@ static uint32_t empty(void)
 static uint32_t timer_arm(void)
 {
 	/* So far ahead that it never fires. */
-	uint64_t deadline = rdtsc() + TIMEOUT;
-	uint32_t start, ticks;
+	uint64_t value = timer_value(rdtsc(), 1u << 31);
+	uint32_t msr = timer_msr, start, ticks;
 
 	event_begins();
 	start = rdtsc();
-	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
+	wrmsr(msr, value);
 	ticks = (uint32_t)rdtsc() - start;
 	event_ends();
-	wrmsr(MSR_IA32_TSC_DEADLINE, 0);
+	wrmsr(msr, 0);
 	return ticks;
 }
 
 static uint32_t timer_fire(void)
 {
 	struct cpu *me = this_cpu();
-	uint64_t deadline = rdtsc() + ahead;
+	uint32_t deadline = arm();
 
-	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
 	event_begins();
 	await(me, FIRED, "timer");
 	event_ends();
 	acknowledge();
-	return me->stamp - (uint32_t)deadline;
+	return me->stamp - deadline;
 }
 
 static uint32_t hlt_wake_timer(void)
 {
 	struct cpu *me = this_cpu();
-	uint64_t deadline = rdtsc() + ahead;
+	uint32_t deadline = arm();
 
-	wrmsr(MSR_IA32_TSC_DEADLINE, deadline);
 	event_begins();
 	halt_while_ready(me);
 	event_ends();
 	acknowledge();
-	return me->stamp - (uint32_t)deadline;
+	return me->stamp - deadline;
 }
 
 static uint32_t self_ipi(void)
@@ -376,9 +430,10 @@ void ap_c(struct cpu *me)
 		while (me->state == READY) {
 			if (me->halt)
 				halt_while_ready(me);
+			end_turn();
 		}
 		while (me->state != RELEASED)
-			;
+			end_turn();
 		acknowledge();
 	}
 }
@@ -386,7 +441,7 @@ void ap_c(struct cpu *me)
 static void first_cpu(void)
 {
 	this_cpu()->id = rdmsr(X2APIC_ID);
-	wrmsr(X2APIC_LVTT, VECTOR | LVTT_DEADLINE);
+	set_up_timer();
 	__asm__ volatile("sti" : : : "memory");
 	if (cpus > 1)
 		start_others(cpus);
@@ -405,6 +460,7 @@ void start_c(const char *cmdline)
 	cpus = number(cmdline, "cpus=", 1);
 	rounds = number(cmdline, "rounds=", 200);
 	marked_rounds = number(cmdline, "marks=", 0);
+	turns = word(cmdline, "turns") != 0;
 	if (!cpus || cpus > MAX_CPUS || !rounds || rounds > MAX_ROUNDS ||
 	    marked_rounds > MAX_ROUNDS)
 		fail("a number that is out of range");

@@ -13,6 +13,7 @@ import image
 
 NEEDS = ()
 LOG = "terminal.log"
+EXIT_NMI = "97"                 # uapi/asm/svm.h
 HOST = "AMD host"
 LACKS = "which has no AVIC and no TSC deadline timer"
 

@@ -18,6 +18,7 @@ NEEDS = ((BIOS, "apt-get install bochsbios"),
          (ISOLINUX[0], "apt-get install isolinux"),
          (ISOLINUX[1], "apt-get install syslinux-common"))
 LOG = "bochs.log"
+EXIT_NMI = "0"                  # uapi/asm/vmx.h
 HOST = "Intel host"
 # What the host lacks beside a real one, for the demo's table.
 LACKS = "which has no APICv"

@@ -1,15 +1,16 @@
 # shellcheck shell=sh
-#: title    the microbenchmark in direct mode, 8 vCPUs: IPIs cost an exit at the sender
-#: kernel   hpvm
-#: cpus     9
-#: cmdline  isolcpus=domain,managed_irq,1-8 nohz_full=1-8 rcu_nocbs=1-8 irqaffinity=0
-#: exact    yes
-#: witness  1 2 3 4 5 6 7 8
-#: timeout  900
-#: groups   bench
-#: exitless timer_arm timer_fire self_ipi eoi msr_write hlt_wake_timer ipi_deliver.others
-#: exitless hlt_wake_ipi.others
+#: title       the microbenchmark in direct mode, many vCPUs: IPIs cost an exit at the sender
+#: labs        vmx svm
+#: kernel      hpvm
+#: cpus        9
+#: cmdline     isolcpus=domain,managed_irq,1-8 nohz_full=1-8 rcu_nocbs=1-8 irqaffinity=0
+#: exact       yes
+#: witness.vmx 1 2 3 4 5 6 7 8
+#: timeout     900
+#: groups      bench
+#: exitless    timer_arm timer_fire self_ipi eoi msr_write hlt_wake_timer ipi_deliver.others
+#: exitless    hlt_wake_ipi.others
 
-VCPUS=8
+VCPUS=$BENCH_VCPUS
 ROUNDS=100
-measure_bench -accel kvm,hpvm=on,hpvm-cpus=1-8 -cpu host,-monitor -smp 8
+measure_bench -accel kvm,hpvm=on,hpvm-cpus="1-$VCPUS" -cpu host,-monitor -smp "$VCPUS"
