@@ -8,6 +8,9 @@
  *   move=N      after so many of them go on to the next CPU and another vector, while
  *               one is on its way (0: never)
  *   pause=N     ticks of the TSC between two of them (0)
+ *   intx        not by MSI, but by the device's INTx, through the I/O APIC
+ *   both        by a message to CPUs 0 and 1, each of which handles it
+ *   lowest      by one of lowest priority: one of the two does
  *   twice       while one is handled, with exits, another CPU raises one more
  *   storm=N     before that, another CPU raises them without end, with vector 0x80,
  *               while this one makes N exits
@@ -33,6 +36,13 @@
 #define MSI_ENABLE		(1 << 16)
 #define MSI_64BIT		(1 << 23)
 #define MSI_ADDRESS		0xfee00000
+#define MSI_LOGICAL		(1 << 2)
+#define MSI_LOWEST_PRIORITY	(1 << 8)
+#define PCI_INTERRUPT_LINE	0x3c	/* the firmware's: its pin at the I/O APIC, too */
+
+#define IOAPIC			0xfec00000
+#define IOAPIC_PIN(n)		(0x10 + 2 * (n))
+#define IOAPIC_LEVEL		(1 << 15)
 
 #define EDU_ID			0x11e81234
 #define EDU_STATUS		0x24
@@ -48,7 +58,8 @@ static volatile uint32_t handled, stamp, nmis, strange;
 static volatile int hostile_now;
 static uint32_t samples[MAX_SAMPLES];
 static uint32_t cpus, irqs, move, pause, hostile, storm;
-static int twice;
+static int twice, intx, lowest;
+static uint32_t receivers = 1;		/* of each interrupt */
 static volatile int raise_now, raise_always;	/* for the other CPU */
 static uint32_t device, msi;		/* the device, and its capability */
 static volatile uint32_t *edu;
@@ -109,6 +120,20 @@ static void set_message(uint32_t address, uint32_t data)
 	pci_write(msi, control | MSI_ENABLE);
 }
 
+/* Physical destination: the first CPU, whose APIC ID is 0. */
+static void set_up_intx(void)
+{
+	volatile uint32_t *select = (uint32_t *)IOAPIC, *window = (uint32_t *)(IOAPIC + 0x10);
+	uint32_t pin = pci_read(PCI_INTERRUPT_LINE) & 0xff;
+
+	pci_write(msi, pci_read(msi) & ~MSI_ENABLE);
+	pci_write(PCI_COMMAND, PCI_COMMAND_ON);
+	*select = IOAPIC_PIN(pin) + 1;
+	*window = 0;
+	*select = IOAPIC_PIN(pin);
+	*window = IOAPIC_LEVEL | FIRST_VECTOR;
+}
+
 /* As a driver that moves its interrupt: to where the new message says at once. */
 static void move_message(uint32_t address, uint32_t data)
 {
@@ -154,12 +179,12 @@ __attribute__((interrupt)) static void on_other(void *frame)
 	wrmsr(X2APIC_EOI, 0);
 }
 
-/* Until one more than @before was handled. */
+/* Until one more than @before was handled, by all that it's for. */
 static int await_one(uint32_t before)
 {
 	uint64_t limit = rdtsc() + TIMEOUT;
 
-	while (handled == before)
+	while (handled - before < receivers)
 		if (rdtsc() > limit)
 			return 0;
 	return 1;
@@ -244,7 +269,13 @@ static void raise_all(void)
 {
 	uint32_t i, n, moves = 0, lost = 0, before;
 
-	set_message(address_of(0), FIRST_VECTOR);
+	if (intx)
+		set_up_intx();
+	else if (lowest || receivers == 2)
+		set_message(MSI_ADDRESS | MSI_LOGICAL | 3 << 12,
+			    FIRST_VECTOR | (lowest ? MSI_LOWEST_PRIORITY : 0));
+	else
+		set_message(address_of(0), FIRST_VECTOR);
 	for (i = 0; i < 10; i++)
 		raise_and_wait(&lost);
 
@@ -328,7 +359,12 @@ void start_c(const char *cmdline)
 	hostile = number(cmdline, "hostile=", 0);
 	storm = number(cmdline, "storm=", 0);
 	twice = word(cmdline, "twice") != 0;
-	if (!cpus || cpus > MAX_CPUS || !irqs || ((twice || storm) && cpus < 2))
+	intx = word(cmdline, "intx") != 0;
+	lowest = word(cmdline, "lowest") != 0;
+	if (word(cmdline, "both"))
+		receivers = 2;
+	if (!cpus || cpus > MAX_CPUS || !irqs ||
+	    ((twice || storm || lowest || receivers > 1) && cpus < 2))
 		fail("a number that is out of range");
 	set_up(on_other);
 	gate(2, on_nmi);

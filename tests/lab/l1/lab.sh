@@ -497,8 +497,11 @@ hpvm_state() { qmp query-hpvm | grep -q "\"state\": \"$1\""; }
 # direct_guest SECONDS [CPU-FLAGS]: a Linux guest in direct mode on CPU 1, which is to be up
 # by then and stays.
 direct_guest() {
+    guest_cpu=host,-monitor$2
+    # See demo-hpvm.
+    [ "$LAB" = vmx ] || guest_cpu=$guest_cpu,-tsc-adjust
     linux_guest "idle=poll hpvm.timers=100000000" \
-        -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "host,-monitor$2"
+        -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$guest_cpu"
     check "the guest is up" await_guest "$1" hpvm:.ready
     check "the guest is in direct mode" hpvm_direct
 }

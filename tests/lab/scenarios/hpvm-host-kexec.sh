@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 #: title   the host goes on with another kernel by kexec, with a guest in direct mode
+#: labs    vmx svm
 #: kernel  hpvm
 #: timeout 600
 #: groups  check

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 #: title   the host panics, with a guest in direct mode, and its crash kernel starts
+#: labs    vmx svm
 #: kernel  hpvm
 #: cmdline crashkernel=160M
 #: timeout 600

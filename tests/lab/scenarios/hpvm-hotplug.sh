@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 #: title   other CPUs go offline and come back, suspend is refused, backtraces by NMI: all with a direct guest
+#: labs    vmx svm
 #: kernel  hpvm
 #: cpus    3
 #: timeout 900

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 #: title   the selftest of IPIs: what arrives, what is refused, what others see of it
+#: labs    vmx svm
 #: kernel  hpvm
 #: cpus    4
 #: cmdline isolcpus=domain,managed_irq,1-3 nohz_full=1-3 rcu_nocbs=1-3 irqaffinity=0

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 #: title   without boot parameters: nothing of the host stays on a guest's CPU, and all comes back
+#: labs    vmx svm
 #: kernel  hpvm
 #: cmdline rcupdate.rcu_cpu_stall_timeout=3
 #: timeout 1200

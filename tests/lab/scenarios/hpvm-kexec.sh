@@ -4,13 +4,15 @@
 #: cpus    3
 #: timeout 600
 #: groups  long
+# Not in the svm lab: there the second kernel dies early, of a page fault with a reserved bit,
+# in about half of all runs, and under plain KVM no less.
 
 # The guest finds the kernel to start in its own initramfs.
 {
     cat /guest/initrd
     (cd /guest && printf 'vmlinuz\ninitrd\n' | cpio -o -H newc)
-} >/run/initrd
-linux_guest "hpvm.kexec=1 hpvm.messages=2000" -m 256 -initrd /run/initrd -smp 2 -no-shutdown \
+} >/run/kexec-initrd
+linux_guest "hpvm.kexec=1 hpvm.messages=2000" -m 256 -initrd /run/kexec-initrd -smp 2 -no-shutdown \
     -accel kvm,hpvm=on,hpvm-cpus=1-2 -cpu host,-monitor
 check "the guest starts another kernel" await_guest 200 hpvm:.kexec=1
 check "that one passes its messages" await_guest 400 hpvm:.nmi=

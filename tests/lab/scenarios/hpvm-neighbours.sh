@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 #: title   hostile guests, host load, an ordinary VM and the host's latency beside each other
+#: labs    vmx svm
 #: kernel  hpvm
 #: cpus    4
 #: memory  1024

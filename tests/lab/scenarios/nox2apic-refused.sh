@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 #: title   a host without x2APIC refuses direct mode, and runs ordinary guests
+#: labs    vmx svm
 #: kernel  hpvm
 #: cmdline nox2apic
 #: timeout 120
