@@ -31,7 +31,25 @@ all_read() {
     is "$1: with an interrupt each" "$(figure disk_irqs)" "$(figure disk_reads)"
 }
 
+# The disk's entries in the interrupt-remapping table: the half that says what source is
+# checked, and the other's lowest 16 bits, which say how the interrupt is delivered.
+TABLE=/sys/kernel/debug/iommu/intel/ir_translation_struct
+entries() { awk '$2 == "00:05.0" { print $5, substr($6, 13) }' $TABLE | sort -u; }
+sources() { entries | cut -d' ' -f1 | sort -u; }
+
+# Has the table each interrupt that is called straight, with its CPU and vector? (APIC IDs
+# are the CPUs' numbers in this lab.)
+in_table() {
+    awk '$2 == "00:05.0" { print $3, $4 }' $TABLE >/run/in_table
+    hpvm-status | awk '/^CPU/ { cpu = $2 + 0 }
+        / straight to vector / { printf "%08x %02x\n", cpu, $7 }' >/run/straight
+    cat $TABLE /run/straight
+    [ "$(grep -c -x -F -f /run/straight /run/in_table)" = "$(ways direct)" ]
+}
+
 check "the host's driver can use the disk" read_disk
+host_entries=$(entries) host_sources=$(sources)
+check "its interrupts are remapped" [ -n "$host_entries" ]
 check "the disk can be assigned" assign_device $DISK
 
 # Exits, after the driver was bound anew with resets in between, and after a queue's CPU was
@@ -43,6 +61,8 @@ all_read quiet
 is "the driver was bound anew" "$(figure disk_cycles)" 3
 hmp info hpvm
 check "its interrupts go straight to the vCPUs" [ "$(ways direct)" -ge 2 ]
+check "the IOMMU's table says so" in_table
+is "the source is checked as before" "$(sources)" "$host_sources"
 hpvm-status
 qmp quit
 wait_guest 20
@@ -94,4 +114,5 @@ return_device $DISK
 check "the disk is the host's again" wait_for 10 test -b /dev/nvme0n1
 before=$(irqs)
 check "which can read it" read_disk
+is "the IOMMU's entries are as they were" "$(entries)" "$host_entries"
 check "by interrupts" [ "$(irqs)" -ge $((before + 50)) ]
