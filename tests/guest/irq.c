@@ -235,7 +235,7 @@ static void be_hostile(void)
 	 * A level-triggered or unexpected one may still be in service or pending, or on its
 	 * way through the host.
 	 */
-	spin(TIMEOUT / 20);
+	spin(TIMEOUT / 10);
 	for (i = 0; i < 256; i++)
 		wrmsr(X2APIC_EOI, 0);
 	hostile_now = 0;
