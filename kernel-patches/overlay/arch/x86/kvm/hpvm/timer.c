@@ -213,6 +213,9 @@ static void count_enter(struct kvm_vcpu *vcpu, u32 lvtt)
 	u64 elapsed;
 	u32 now;
 
+	/* The count that was given up to KVM's timer goes on, and ends about now. */
+	if (h->start_count)
+		hpvm_x2apic_write(APIC_TMICT, 0);
 	if (hpvm_x2apic_read(APIC_TDCR) != tdcr)
 		hpvm_x2apic_write(APIC_TDCR, tdcr);
 	hpvm_x2apic_write(APIC_LVTT, lvtt);
