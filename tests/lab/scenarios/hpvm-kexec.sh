@@ -2,7 +2,7 @@
 #: title   a direct guest of 2 vCPUs starts another kernel by kexec
 #: kernel  hpvm
 #: cpus    3
-#: timeout 600
+#: timeout 1500
 #: groups  long
 # Not in the svm lab: there the second kernel dies early, of a page fault with a reserved bit,
 # in about half of all runs, and under plain KVM no less.
