@@ -7,7 +7,6 @@
 #: memory  1024
 #: files   {build}/selftests-hpvm/x86_64/hpvm_ipi_test
 #: groups  check
-# Not in the svm lab: AMD's CPUs have no fast path to test, and TCG looks at RCX, not ECX,
-# when it asks SVM's MSR permission map, so that a hostile guest gets past it there.
+# Not in the svm lab: AMD's CPUs have no fast path; and see tests/lab/README.md.
 
 report_selftests

@@ -4,8 +4,7 @@
 #: cpus    3
 #: timeout 1500
 #: groups  long
-# Not in the svm lab: there the second kernel dies early, of a page fault with a reserved bit,
-# in about half of all runs, and under plain KVM no less.
+# Not in the svm lab: see tests/lab/README.md.
 
 # The guest finds the kernel to start in its own initramfs.
 {
