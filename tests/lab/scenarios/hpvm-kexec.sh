@@ -1,10 +1,10 @@
 # shellcheck shell=sh
 #: title   a direct guest of 2 vCPUs starts another kernel by kexec
 #: kernel  hpvm
+#: labs    vmx svm
 #: cpus    3
 #: timeout 1500
 #: groups  long
-# Not in the svm lab: see tests/lab/README.md.
 
 # The guest finds the kernel to start in its own initramfs.
 {
