@@ -337,7 +337,8 @@ static void first_cpu(void)
 		start_others(cpus);
 	find_device();
 	put_result("ready", "", 1);
-	be_hostile();
+	if (hostile)
+		be_hostile();
 	if (storm)
 		weather_storm();
 	raise_all();
