@@ -682,6 +682,19 @@ report_tap() {
     [ -n "$ended" ] || not_ok "$1: ended before its last test"
 }
 
+# watched_run: direct mode for a debug kernel to watch, that of assigned devices too.
+watched_run() {
+    direct_guest 600
+    hpvm-status
+    kill -9 "$GUEST_PID"
+    check "QEMU is gone" wait_for 60 guest_ended
+    report_selftests
+    [ "$LAB" = svm ] || return
+    check "the device can be assigned" assign_device 0000:00:06.0
+    run_irqs moving "cpus=3 irqs=1000 move=20" -accel kvm,hpvm=on,hpvm-cpus=1-3 -smp 3
+    run_irqs twice "cpus=2 irqs=200 twice" -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2
+}
+
 hpvm_bound() { qmp query-hpvm | grep -q '"host-cpu": 1'; }
 
 # refused DESCRIPTION TEXT QEMU-ARGUMENT...: QEMU ends at once and says TEXT.

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host's timers of a CPU whose LAPIC timer a guest has (KVM_CAP_X86_HPVM): none
+ * is lost, and none late by more than a tick.
+ *
+ * - Pinned timers of the kernel: the clock of a software event of perf, which takes a
+ *   sample each time it fires.
+ * - Timers of threads that may run on this CPU only.
+ * - The vCPU thread's own ones, by the clock and by its CPU time.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <asm/barrier.h>
+#include <linux/perf_event.h>
+
+#include "kvm_test_harness.h"
+#include "hpvm.h"
+
+#define PERIOD_NS	10000000LL
+#define NR_PERIODS	30
+/* Of perf's ring buffer, besides the one that describes it; a power of 2. */
+#define RING_PAGES	8
+
+static uint64_t features;
+static int pcpu;
+static long page_size;
+static int64_t tick_ns;
+
+static void handle_eoi(struct ex_regs *regs)
+{
+	guest_eoi();
+}
+
+/* Has interrupts on and its timer armed, and never leaves. */
+static void guest_code(void)
+{
+	guest_x2apic_enable();
+	x2apic_write_reg(APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | TIMER_VECTOR);
+	GUEST_SYNC(0);
+	for (;;) {
+		wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + 1000);
+		guest_open(1000);
+	}
+}
+
+static int64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	TEST_ASSERT(!clock_gettime(clock, &t), "clock_gettime(%d)", clock);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+	return (struct timespec) { ns / 1000000000, ns % 1000000000 };
+}
+
+static void sleep_until(int64_t ns)
+{
+	struct timespec t = timespec_of(ns);
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+		;
+}
+
+/* --- A vCPU in direct mode ------------------------------------------------- */
+
+struct runner {
+	struct kvm_vcpu *vcpu;
+	pthread_t thread;
+	pid_t tid;
+	clockid_t cpu_clock;
+	bool stop;
+	/* When the first signal came, by the clock and the thread's CPU time. */
+	bool signalled;
+	int64_t at_ns;
+	int64_t at_cpu_ns;
+};
+
+static __thread struct runner *self;
+
+static void handle_signal(int sig)
+{
+	if (!self->signalled) {
+		self->at_ns = now_ns(CLOCK_MONOTONIC);
+		self->at_cpu_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		WRITE_ONCE(self->signalled, true);
+	}
+	/* Also when it comes before KVM_RUN. */
+	self->vcpu->run->immediate_exit = 1;
+}
+
+static void *run_vcpu(void *arg)
+{
+	struct runner *r = arg;
+
+	self = r;
+	kvm_pin_this_task_to_pcpu(pcpu);
+	TEST_ASSERT(!pthread_getcpuclockid(pthread_self(), &r->cpu_clock), "CPU clock");
+	WRITE_ONCE(r->tid, syscall(SYS_gettid));
+	while (!READ_ONCE(r->stop)) {
+		TEST_ASSERT(__vcpu_run(r->vcpu) && errno == EINTR,
+			    "The guest left with exit reason %u, error %d",
+			    r->vcpu->run->exit_reason, errno);
+		r->vcpu->run->immediate_exit = 0;
+	}
+	return NULL;
+}
+
+/* Returns while the guest runs, in direct mode. */
+static void start(struct runner *r)
+{
+	struct sigaction sa = { .sa_handler = handle_signal };
+	struct kvm_vcpu *vcpu = hpvm_vm_create(guest_code, features);
+	int i;
+
+	memset(r, 0, sizeof(*r));
+	r->vcpu = vcpu;
+	sigaction(SIGUSR1, &sa, NULL);
+	for (i = 32; i < 256; i++)
+		vm_install_exception_handler(vcpu->vm, i, handle_eoi);
+	kvm_pin_this_task_to_pcpu(pcpu);
+	hpvm_bind(vcpu, pcpu);
+	TEST_ASSERT_STAGE(vcpu, 0);
+	TEST_ASSERT_DIRECT(vcpu);
+	kvm_pin_this_task_to_pcpu(0);
+	TEST_ASSERT(!pthread_create(&r->thread, NULL, run_vcpu, r), "pthread_create()");
+	while (!READ_ONCE(r->tid))
+		sched_yield();
+	sleep_until(now_ns(CLOCK_MONOTONIC) + PERIOD_NS);
+}
+
+/* It was direct to the end. */
+static void finish(struct runner *r)
+{
+	WRITE_ONCE(r->stop, true);
+	pthread_kill(r->thread, SIGUSR1);
+	pthread_join(r->thread, NULL);
+	TEST_ASSERT_DIRECT(r->vcpu);
+	TEST_ASSERT(!hpvm_vcpu_stat(r->vcpu, "hpvm_direct_leaves"), "It was ordinary meanwhile");
+	kvm_vm_free(r->vcpu->vm);
+}
+
+/* --- Pinned timers of the kernel ------------------------------------------- */
+
+struct sampler {
+	int fd;
+	struct perf_event_mmap_page *ring;
+};
+
+static void sampler_start(struct sampler *s)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = PERIOD_NS,
+		.sample_type = PERF_SAMPLE_TIME,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		/* No reader to wake. */
+		.watermark = 1,
+		.wakeup_watermark = RING_PAGES * page_size,
+	};
+
+	s->fd = syscall(SYS_perf_event_open, &attr, -1, pcpu, -1, 0);
+	TEST_ASSERT(s->fd >= 0, "perf_event_open(): error %d", errno);
+	s->ring = mmap(NULL, (1 + RING_PAGES) * page_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       s->fd, 0);
+	TEST_ASSERT(s->ring != MAP_FAILED, "The samples can't be mapped: error %d", errno);
+}
+
+/*
+ * From @begin to @end each period has a sample, and none is late by a tick, against the
+ * earliest. The timer is advanced by whole periods: one that is lost leaves a gap.
+ */
+static void sampler_check(struct sampler *s, int64_t begin, int64_t end)
+{
+	struct { struct perf_event_header header; uint64_t time; } *sample;
+	int64_t first = 0, offset, earliest = 0, latest = 0;
+	uint64_t at, head;
+	int n = 0;
+
+	ioctl(s->fd, PERF_EVENT_IOC_DISABLE, 0);
+	/* The samples before it are written before it is. */
+	head = smp_load_acquire(&s->ring->data_head);
+	for (at = 0; at < head; at += sample->header.size) {
+		sample = (void *)s->ring + page_size + at;
+		TEST_ASSERT(sample->header.type == PERF_RECORD_SAMPLE,
+			    "perf has lost samples: record %u", sample->header.type);
+		if ((int64_t)sample->time < begin)
+			continue;
+		if (!n)
+			first = sample->time;
+		offset = sample->time - (first + n * PERIOD_NS);
+		earliest = min(offset, earliest);
+		latest = max(offset, latest);
+		TEST_ASSERT(latest - earliest < tick_ns,
+			    "Sample %d is late by %ld ns, a tick is %ld", n,
+			    latest - earliest, tick_ns);
+		n++;
+	}
+	TEST_ASSERT(n && first - begin < PERIOD_NS + tick_ns, "No sample came at first");
+	TEST_ASSERT(end - (first + (n - 1) * PERIOD_NS) < PERIOD_NS + tick_ns,
+		    "No sample came at last, only %d", n);
+	pr_info("%d samples, the latest late by %ld us\n", n, (latest - earliest) / 1000);
+	munmap(s->ring, (1 + RING_PAGES) * page_size);
+	close(s->fd);
+}
+
+/* Begun before the CPU is taken, ended when it has been given back. */
+TEST(pinned_timer_around)
+{
+	int64_t begin = now_ns(CLOCK_MONOTONIC), end;
+	struct sampler s;
+	struct runner r;
+
+	sampler_start(&s);
+	start(&r);
+	sleep_until(begin + NR_PERIODS * PERIOD_NS);
+	finish(&r);
+	end = now_ns(CLOCK_MONOTONIC) + 3 * PERIOD_NS;
+	sleep_until(end);
+	sampler_check(&s, begin, end);
+}
+
+/* Begun and ended while the guest runs. */
+TEST(pinned_timer_within)
+{
+	int64_t begin, end;
+	struct sampler s;
+	struct runner r;
+
+	start(&r);
+	begin = now_ns(CLOCK_MONOTONIC);
+	sampler_start(&s);
+	end = begin + NR_PERIODS * PERIOD_NS;
+	sleep_until(end);
+	sampler_check(&s, begin, end);
+	finish(&r);
+}
+
+/* --- Timers of threads ------------------------------------------------------ */
+
+/* Before the vCPU's thread, so that it's the timer that is measured. */
+static void *sleep_often(void *arg)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	int64_t next, *latest = arg, late;
+	int i;
+
+	kvm_pin_this_task_to_pcpu(pcpu);
+	TEST_ASSERT(!pthread_setschedparam(pthread_self(), SCHED_FIFO, &param),
+		    "SCHED_FIFO isn't allowed");
+	next = now_ns(CLOCK_MONOTONIC);
+	for (i = 0; i < NR_PERIODS; i++) {
+		next += PERIOD_NS;
+		sleep_until(next);
+		late = now_ns(CLOCK_MONOTONIC) - next;
+		*latest = late > *latest ? late : *latest;
+	}
+	return NULL;
+}
+
+TEST(thread_of_the_cpu)
+{
+	int64_t latest = 0;
+	pthread_t thread;
+	struct runner r;
+
+	start(&r);
+	TEST_ASSERT(!pthread_create(&thread, NULL, sleep_often, &latest), "pthread_create()");
+	pthread_join(thread, NULL);
+	finish(&r);
+	pr_info("%d times woken, at the latest late by %ld us\n", NR_PERIODS, latest / 1000);
+	EXPECT_LT(latest, tick_ns);
+}
+
+/* A signal for the vCPU's thread, once its clock has come so far. */
+static void arm(struct runner *r, clockid_t clock, int64_t ns)
+{
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = SIGUSR1,
+		._sigev_un._tid = r->tid,
+	};
+	struct itimerspec its = { .it_value = timespec_of(ns) };
+	timer_t timer;
+
+	TEST_ASSERT(!timer_create(clock, &event, &timer), "timer_create(): error %d", errno);
+	TEST_ASSERT(!timer_settime(timer, TIMER_ABSTIME, &its, NULL), "timer_settime()");
+	while (!READ_ONCE(r->signalled)) {
+		TEST_ASSERT(now_ns(clock) < ns + 1000000000LL, "The timer is lost");
+		sleep_until(now_ns(CLOCK_MONOTONIC) + PERIOD_NS / 10);
+	}
+	timer_delete(timer);
+}
+
+TEST(vcpu_thread_timer)
+{
+	struct runner r;
+	int64_t at;
+
+	start(&r);
+	at = now_ns(CLOCK_MONOTONIC) + 5 * PERIOD_NS;
+	arm(&r, CLOCK_MONOTONIC, at);
+	finish(&r);
+	pr_info("late by %ld us\n", (r.at_ns - at) / 1000);
+	EXPECT_LT(r.at_ns - at, tick_ns);
+	EXPECT_GE(r.at_ns - at, 0);
+}
+
+/*
+ * It needs the tick, which isn't there until it's armed: the kernel looks at CPU time at
+ * ticks only, so the signal may come one tick after the time has passed.
+ */
+TEST(vcpu_thread_cpu_time)
+{
+	struct runner r;
+	int64_t at;
+
+	start(&r);
+	at = now_ns(r.cpu_clock) + 5 * PERIOD_NS;
+	arm(&r, r.cpu_clock, at);
+	finish(&r);
+	pr_info("late by %ld us\n", (r.at_cpu_ns - at) / 1000);
+	EXPECT_LT(r.at_cpu_ns - at, 2 * tick_ns);
+	EXPECT_GE(r.at_cpu_ns - at, 0);
+}
+
+int main(int argc, char *argv[])
+{
+	struct timespec tick;
+
+	features = kvm_check_cap(KVM_CAP_X86_HPVM);
+	TEST_REQUIRE(features);
+	TEST_REQUIRE(kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER));
+	pcpu = hpvm_pcpu();
+	__TEST_REQUIRE(pcpu > 0, "A CPU besides CPU 0 is needed");
+	page_size = sysconf(_SC_PAGESIZE);
+	/* The clock that only ticks advance. */
+	TEST_ASSERT(!clock_getres(CLOCK_MONOTONIC_COARSE, &tick), "clock_getres()");
+	tick_ns = tick.tv_nsec;
+	return test_harness_run(argc, argv);
+}
