@@ -209,6 +209,8 @@ count_start() {
     done
 }
 
+count_end() { rmdir /sys/kernel/tracing/instances/mark[12]; }
+
 # "REASON COUNT" lines of one count.
 counted() {
     sed -n 's/^{ exit_reason: *\([0-9]*\) *} hitcount: *\([0-9]*\).*/\1 \2/p' \
@@ -371,14 +373,21 @@ measure_ipis() {
 # exits_besides_ipis: of the last count_report.
 exits_besides_ipis() { echo $(($(exits_total) - ICR_WRITES)); }
 
-# measure_exits: what CPUID and WRMSR exits cost in an ordinary VM, by
-# tests/guest/exits.c.
+# measure_exits NAME: what CPUID and WRMSR exits cost in an ordinary VM, by
+# tests/guest/exits.c: one run whose exits are counted, and one without the tracer, whose
+# instructions are theirs alone.
 measure_exits() {
     count_start
+    ordinary_exits "$1, counted"
+    check "$1: exits were counted" count_report "$1"
+    count_end
+    ordinary_exits "$1"
+    report_figures "$1"
+}
+ordinary_exits() {
     start_guest -accel kvm -cpu host -kernel /guest/exits.elf
     wait_guest 60
-    is "QEMU ended well" $? 0
-    check "exits were counted" count_report exits
+    is "$1: QEMU ended well" $? 0
 }
 
 # Each CPU that waits takes a turn in the svm lab.

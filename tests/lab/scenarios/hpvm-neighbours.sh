@@ -55,10 +55,9 @@ note "rounds of hostile guests: $(wc -l </run/rounds)"
 kill $load
 
 note "an exit costs: CPUID $alone_cpuid, WRMSR $alone_wrmsr alone; $cpuid, $wrmsr beside hostile guests"
-# While a vCPU is bound, whosever it is, static keys are on that every VM's exits look at:
-# 6 instructions each.
-check "the ordinary VM's exits cost no more than 10 instructions more" \
-    [ "$cpuid" -le $((alone_cpuid + 10)) -a "$wrmsr" -le $((alone_wrmsr + 10)) ]
+# See overhead-dedicated.
+check "the ordinary VM's exits cost at most 40 instructions more" \
+    [ "$cpuid" -le $((alone_cpuid + 40)) -a "$wrmsr" -le $((alone_wrmsr + 40)) ]
 # In the svm lab a CPU that wakes up waits for the others' turns.
 if [ "$LAB" = vmx ]; then
     check "the host's threads wake up as before, within 100 us" \
