@@ -33,7 +33,7 @@ BOCHSRC = """\
 display_library: term
 romimage: file={bios}, options=fastboot
 vgaromimage: file={vga_bios}
-cpu: model={model}, count={packages}:{cores}:1, quantum=32, ips=100000000, reset_on_triple_fault=0
+cpu: model={model}, count={packages}:{cores}:{threads}, quantum=32, ips=100000000, reset_on_triple_fault=0
 memory: guest={memory}, host={memory}
 clock: sync=none, time0=1700000000
 ata0-master: type=cdrom, path=host.iso, status=inserted
@@ -134,12 +134,14 @@ def make(config, scenario, settings, directory):
                        check=True, stdout=log, stderr=log)
     shutil.rmtree(tree)
     image.write(os.path.join(directory, "debugger.rc"), EXACT if scenario.exact else b"c\n")
-    cpus = int(scenario.cpus)
+    threads = int(scenario.threads)
+    cores = int(scenario.cpus) // threads
     # Bochs takes at most 8 cores of one package.
-    packages = next(n for n in range(1, cpus + 1) if cpus % n == 0 and cpus // n <= 8)
+    packages = next(n for n in range(1, cores + 1) if cores % n == 0 and cores // n <= 8)
     debug = "".join(f", cpu{n}=report" for n in scenario.witness.split())
     image.write(os.path.join(directory, "bochsrc"),
                 BOCHSRC.format(model=CPU_MODEL, bios=BIOS, vga_bios=VGA_BIOS, packages=packages,
-                               cores=cpus // packages, memory=scenario.memory,
+                               cores=cores // packages, threads=threads,
+                               memory=scenario.memory,
                                exact=1 if scenario.exact else 0, debug=debug).encode())
     return [iso]
