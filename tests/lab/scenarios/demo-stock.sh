@@ -4,7 +4,7 @@
 #: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 900
-#: groups  check demo
+#: groups  demo
 
 export PIN_CPU=1
 # MWAIT is hidden from the guest: Bochs loses wake-ups from it, and with cpu-pm=on
