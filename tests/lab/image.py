@@ -109,7 +109,9 @@ class Cpio:
                 self.copy(name, path)
                 return
         with tempfile.NamedTemporaryFile() as stripped:
-            subprocess.run(["strip", "-o", stripped.name, path], check=True)
+            # A module is linked when it's loaded: it needs its symbols.
+            how = "--strip-debug" if path.endswith(".ko") else "--strip-all"
+            subprocess.run(["strip", how, "-o", stripped.name, path], check=True)
             self.copy(name, stripped.name)
 
     def link(self, name, target):
