@@ -704,6 +704,11 @@ watched_run() {
     run_irqs twice "cpus=2 irqs=200 twice" -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2
 }
 
+none_dedicated() { [ "$(hpvm-status)" = "No CPU is dedicated." ]; }
+
+# loc: how many local timer interrupts CPU 1 has had.
+loc() { awk '$1 == "LOC:" { print $3 }' /proc/interrupts; }
+
 hpvm_bound() { qmp query-hpvm | grep -q '"host-cpu": 1'; }
 
 # refused DESCRIPTION TEXT QEMU-ARGUMENT...: QEMU ends at once and says TEXT.

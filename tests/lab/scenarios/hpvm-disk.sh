@@ -15,8 +15,6 @@ DISK=0000:00:05.0
 read_disk() { timeout 10 dd if=/dev/nvme0n1 of=/dev/null bs=4k count=50 iflag=direct; }
 irqs() { awk '/nvme0q/ { n += $2 + $3 + $4 } END { print n + 0 }' /proc/interrupts; }
 
-none_dedicated() { [ "$(hpvm-status)" = "No CPU is dedicated." ]; }
-
 # guest WORDS QEMU-ARGUMENT...: two vCPUs in direct mode.
 guest() {
     words=$1

@@ -35,7 +35,6 @@ settings() {
     echo "fair server: $(cat /sys/kernel/debug/sched/fair_server/cpu1/runtime)"
     echo "interrupts: $(cat /proc/irq/3/smp_affinity /proc/irq/4/smp_affinity | tr '\n' ' ')"
 }
-loc() { awk '$1 == "LOC:" { print $3 }' /proc/interrupts; }
 
 # The serial ports' interrupts: the results of this test come by one of them.
 echo 2 >/proc/irq/3/smp_affinity

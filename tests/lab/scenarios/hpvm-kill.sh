@@ -5,11 +5,6 @@
 #: timeout 600
 #: groups  check svm
 
-# How many local timer interrupts CPU 1 has had.
-loc() { awk '$1 == "LOC:" { print $3 }' /proc/interrupts; }
-
-none_dedicated() { [ "$(hpvm-status)" = "No CPU is dedicated." ]; }
-
 # check_given_back HOW
 check_given_back() {
     check "$1: QEMU is gone" wait_for 5 guest_ended

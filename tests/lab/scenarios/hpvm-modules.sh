@@ -18,7 +18,6 @@ mkdir /run/modules
 mv /files/*.ko /run/modules/
 load() { insmod /run/modules/kvm.ko && insmod "/run/modules/$file"; }
 unload() { rmmod "$module" && rmmod kvm; }
-none_dedicated() { [ "$(hpvm-status)" = "No CPU is dedicated." ]; }
 
 cat /sys/devices/system/cpu/vulnerabilities/*
 check "KVM's modules load" load
