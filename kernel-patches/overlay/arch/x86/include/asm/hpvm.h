@@ -20,6 +20,9 @@
 #include <asm/msr.h>
 #include <asm/trapnr.h>
 
+/* arch/x86/kernel/apic/vector.c: whether this CPU's vectors aren't for the host. */
+void lapic_dedicate(bool dedicate);
+
 #ifdef CONFIG_KVM_HPVM
 
 /**

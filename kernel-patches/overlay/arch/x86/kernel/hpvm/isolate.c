@@ -14,11 +14,10 @@
  */
 #include <linux/cpu.h>
 #include <linux/dedicated_cpus.h>
-#include <linux/nmi.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
 
-#include <asm/apic.h>
+#include <asm/hpvm.h>
 
 #include "cpu.h"
 
