@@ -88,6 +88,23 @@ qmp() {
     return 1
 }
 
+# event TEXT: until QMP sends an event that has it. Events before it are dropped.
+event() {
+    # shellcheck disable=SC3045  # busybox has it
+    while read -r -t 20 answer <&5; do
+        case $answer in
+        *'"event": '*"$1"*)
+            echo "qmp| $answer"
+            return
+            ;;
+        esac
+    done
+    return 1
+}
+
+# guest_is STATE: as query-status says.
+guest_is() { qmp query-status | grep -q "\"status\": \"$1\""; }
+
 # hmp COMMAND: its text.
 hmp() {
     qmp human-monitor-command "{\"command-line\":\"$*\"}" |

@@ -68,17 +68,27 @@ struct kvm_hpvm_bind {
 
 /*
  * vCPU ioctl: hold the vCPU in ordinary mode, or let it go direct whenever the
- * conditions hold (the state after KVM_HPVM_BIND).  Takes effect before the
- * vCPU enters the guest again.  Errors: EINVAL (other flags), ENXIO (not bound).
+ * conditions hold; and which changes of its state end KVM_RUN.  After
+ * KVM_HPVM_BIND neither is set.  Takes effect before the vCPU enters the guest
+ * again.  Errors: EINVAL (other flags or reasons), ENXIO (not bound).
  */
 #define KVM_HPVM_CTRL_HOLD_ORDINARY	(1U << 0)
 
 struct kvm_hpvm_ctrl {
-	__u32 flags;
+	__u32 flags;		/* KVM_HPVM_CTRL_* */
 	__u32 pad;
+	__u64 report;		/* KVM_HPVM_REASON_*: see KVM_EXIT_HPVM */
 };
 
 #define KVM_HPVM_SET_CTRL		_IOW(KVMIO, 0xf1, struct kvm_hpvm_ctrl)
+
+/*
+ * exit_reason of KVM_RUN: other reasons of kvm_hpvm_ctrl.report hold than KVM_RUN has
+ * told before, or none and the vCPU is direct; the first time after KVM_HPVM_SET_CTRL
+ * has changed them, whichever it is.  KVM_HPVM_GET_STATE tells.  The guest hasn't run
+ * since, and there is nothing to complete.
+ */
+#define KVM_EXIT_HPVM			4850
 
 enum kvm_hpvm_run_state {
 	KVM_HPVM_STATE_UNBOUND,
@@ -117,6 +127,7 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_VAPIC		(1ULL << 14) /* KVM_SET_VAPIC_ADDR is in use */
 #define KVM_HPVM_REASON_NMI		(1ULL << 15) /* handles an NMI (SVM without VNMI) */
 #define KVM_HPVM_REASON_PROTECTED	(1ULL << 16) /* a confidential guest */
+#define KVM_HPVM_REASONS		((1ULL << 17) - 1) /* all of them */
 
 /* Why the timer isn't at its best step (a mask; 0 at DEADLINE and ONESHOT). */
 #define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */

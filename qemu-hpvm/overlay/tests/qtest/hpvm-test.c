@@ -63,6 +63,9 @@ static const Refusal refusals[] = {
         "smt-machine", "-accel kvm -machine hpvm=on,hpvm-smt=off",
         "Parameter 'hpvm-smt' does not accept value 'off'",
     }, {
+        "leave", "-accel kvm,hpvm=on,hpvm-leave=ignore",
+        "Parameter 'hpvm-leave' does not accept value 'ignore'",
+    }, {
         "irq", "-accel kvm,hpvm=on,hpvm-irq=direct",
         "Parameter 'hpvm-irq' does not accept value 'direct'",
     }, {
@@ -101,20 +104,24 @@ static const Refusal kvm_refusals[] = {
         "or kernel-irqchip=split",
     }, {
         "off", "-accel kvm,hpvm-cpus=0",
-        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
-        "without hpvm=on",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt=, hpvm-leave= and hpvm-irq= have "
+        "no effect without hpvm=on",
     }, {
         "off-smt", "-accel kvm,hpvm-smt=strict",
-        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
-        "without hpvm=on",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt=, hpvm-leave= and hpvm-irq= have "
+        "no effect without hpvm=on",
     }, {
         "off-smt-machine", "-accel kvm -machine hpvm-smt=strict",
-        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
-        "without hpvm=on",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt=, hpvm-leave= and hpvm-irq= have "
+        "no effect without hpvm=on",
+    }, {
+        "off-leave-machine", "-accel kvm -machine hpvm-leave=stop",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt=, hpvm-leave= and hpvm-irq= have "
+        "no effect without hpvm=on",
     }, {
         "off-irq", "-accel kvm,hpvm-irq=off",
-        "hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no effect "
-        "without hpvm=on",
+        "hpvm-cpus=, hpvm-timer=, hpvm-smt=, hpvm-leave= and hpvm-irq= have "
+        "no effect without hpvm=on",
     }, {
         "second-kvm", "-accel kvm -accel kvm,hpvm=on,hpvm-cpus=0",
         "hpvm=on is set on an -accel option that is not in use; set it on "
@@ -161,6 +168,7 @@ static void test_properties(void)
         { "hpvm-cpus", "string" },
         { "hpvm-timer", "HpvmTimerPolicy" },
         { "hpvm-smt", "HpvmSmtPolicy" },
+        { "hpvm-leave", "HpvmLeavePolicy" },
         { "hpvm-irq", "OnOffAuto" },
     };
     int found = 0;

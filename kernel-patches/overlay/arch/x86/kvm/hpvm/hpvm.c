@@ -224,6 +224,29 @@ static void go_direct(struct kvm_vcpu *vcpu)
 	++vcpu->stat.hpvm_direct_entries;
 }
 
+/* For user space, which asked to be told: the guest isn't entered before. */
+static void report_change(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	u64 why = h->reasons & h->report;
+
+	if (!h->report || why == h->told || (!why && !h->direct))
+		return;
+	h->told = why;
+	kvm_make_request(KVM_REQ_HPVM_EXIT, vcpu);
+}
+
+static void set_report(struct kvm_vcpu *vcpu, u64 report)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	if (report == h->report)
+		return;
+	h->report = report;
+	h->told = HPVM_UNTOLD;
+	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
+}
+
 /* For the administrator, who doesn't want to disturb the vCPU by an ioctl. */
 static void report_status(struct kvm_vcpu *vcpu)
 {
@@ -243,6 +266,10 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	u8 step;
 
+	/* It sets SVM's intercepts, and this is called again after it. */
+	if (kvm_test_request(KVM_REQ_APICV_UPDATE, vcpu))
+		return;
+
 	h->reasons = ordinary_reasons(vcpu);
 	if (h->reasons) {
 		if (h->direct)
@@ -250,6 +277,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 		else
 			kvm_hpvm_end_storm(h);
 		h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
+		report_change(vcpu);
 		report_status(vcpu);
 		return;
 	}
@@ -260,6 +288,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	if (step != h->timer)
 		kvm_hpvm_timer_switch(vcpu, step);
 	kvm_hpvm_update_msrs(vcpu);
+	report_change(vcpu);
 	report_status(vcpu);
 }
 
@@ -295,6 +324,7 @@ static void hpvm_free(struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
 	kvm_hpvm_ipi_unbind(vcpu);
+	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
 	vcpu->arch.hpvm = NULL;
 	hpvm_cpu_give(h->pcpu);
 	kfree(h);
@@ -413,10 +443,12 @@ int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *
 	case KVM_HPVM_SET_CTRL:
 		if (copy_from_user(&u.ctrl, argp, sizeof(u.ctrl)))
 			return -EFAULT;
-		if ((u.ctrl.flags & ~KVM_HPVM_CTRL_HOLD_ORDINARY) || u.ctrl.pad)
+		if ((u.ctrl.flags & ~KVM_HPVM_CTRL_HOLD_ORDINARY) || u.ctrl.pad ||
+		    (u.ctrl.report & ~KVM_HPVM_REASONS))
 			return -EINVAL;
 		if (!vcpu->arch.hpvm)
 			return -ENXIO;
+		set_report(vcpu, u.ctrl.report);
 		kvm_hpvm_set_held(vcpu, u.ctrl.flags & KVM_HPVM_CTRL_HOLD_ORDINARY);
 		return 0;
 	case KVM_HPVM_GET_STATE:

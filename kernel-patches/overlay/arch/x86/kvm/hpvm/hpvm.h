@@ -67,6 +67,8 @@ struct kvm_hpvm_vm {
  * @pcpu:	the CPU it owns
  * @direct:	runtime state: direct, or ordinary
  * @hold:	user space wants it ordinary
+ * @report:	KVM_HPVM_REASON_*: being ordinary for these ends KVM_RUN
+ * @told:	those of @report that KVM_RUN has told of, 0 if direct; HPVM_UNTOLD
  * @in_lapic:	the local APIC holds the guest's state (from the last check
  *		before VM entry to the first thing after the loop of entries)
  * @eoi_exits:	EOI is intercepted
@@ -96,6 +98,8 @@ struct kvm_hpvm_vcpu {
 	u8 timer;
 	u64 reasons;
 	u64 timer_reasons;
+	u64 report;
+	u64 told;
 	u32 left;
 	ktime_t left_at;
 	unsigned int strays;
@@ -108,6 +112,12 @@ struct kvm_hpvm_vcpu {
 	u32 not_self;
 	bool reachable;
 };
+
+/* No set of reasons. */
+#define HPVM_UNTOLD	(~0ULL)
+
+/* Out of vcpu->requests: KVM_RUN has to end with KVM_EXIT_HPVM. */
+#define KVM_REQ_HPVM_EXIT	KVM_ARCH_REQ(48)
 
 /* Which MSRs the guest may access without an exit. */
 enum {
@@ -168,7 +178,7 @@ void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* lapic.c */
 void kvm_hpvm_post_lvtt(struct kvm_lapic *apic);
 bool kvm_hpvm_isr_ok(struct kvm_lapic *apic);
-bool __cold __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit);
+bool __cold __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu);
 void __cold __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
 void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h);
 void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h);
@@ -240,6 +250,15 @@ static __always_inline void kvm_hpvm_update(struct kvm_vcpu *vcpu)
 		__kvm_hpvm_update(vcpu);
 }
 
+/* Before the guest is entered: must KVM_RUN end instead, to tell of a change of state? */
+static inline bool kvm_hpvm_state_changed(struct kvm_vcpu *vcpu)
+{
+	if (!kvm_check_request(KVM_REQ_HPVM_EXIT, vcpu))
+		return false;
+	vcpu->run->exit_reason = KVM_EXIT_HPVM;
+	return true;
+}
+
 /* Make KVM's ordinary state hold everything; vCPU loaded, IRQs on. */
 static __always_inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 {
@@ -248,10 +267,16 @@ static __always_inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 }
 
 /* IRQs off.  True: the guest must not be entered; events have to be looked at. */
-static __always_inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu,
-						  bool immediate_exit)
+static __always_inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 {
-	return kvm_hpvm(vcpu) && __kvm_hpvm_enter_irqoff(vcpu, immediate_exit);
+	return kvm_hpvm(vcpu) && __kvm_hpvm_enter_irqoff(vcpu);
+}
+
+/* IRQs off, after kvm_hpvm_enter_irqoff(): have the VM entry exit at once. */
+static inline void kvm_hpvm_immediate_exit(struct kvm_vcpu *vcpu)
+{
+	if (kvm_hpvm_direct(vcpu))
+		kvm_hpvm_ops->force_exit();
 }
 
 /* IRQs off, before anything that could turn them on. */
@@ -293,13 +318,10 @@ static inline bool kvm_hpvm_vm(struct kvm *kvm) { return false; }
 static inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}
-
+static inline bool kvm_hpvm_state_changed(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu) {}
-static inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
-{
-	return false;
-}
-
+static inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu) { return false; }
+static inline void kvm_hpvm_immediate_exit(struct kvm_vcpu *vcpu) {}
 static inline void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector) { return false; }

@@ -161,7 +161,7 @@ static void update_eoi_exits(struct kvm_vcpu *vcpu, const u32 *irr, const u32 *i
  * IRQs off, right before the loop of VM entries.  True: don't enter; nothing of
  * the guest is in the hardware then.
  */
-bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
+bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct kvm_lapic *apic = vcpu->arch.apic;
@@ -203,8 +203,6 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu, bool immediate_exit)
 		__kvm_hpvm_leave_irqoff(vcpu);
 		return true;
 	}
-	if (immediate_exit)
-		kvm_hpvm_ops->force_exit();
 	return false;
 }
 

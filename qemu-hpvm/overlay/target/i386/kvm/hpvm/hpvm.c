@@ -33,6 +33,11 @@
 /* Exits that would let the host decide when the guest's CPU sleeps. */
 #define IDLE_EXITS (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE)
 
+/* Reasons that pass by themselves within moments, or that QEMU knows of. */
+#define SILENT_REASONS (KVM_HPVM_REASON_NEVER_RAN | KVM_HPVM_REASON_HELD | \
+                        KVM_HPVM_REASON_SMM | KVM_HPVM_REASON_PV_EOI | \
+                        KVM_HPVM_REASON_ISR | KVM_HPVM_REASON_NMI)
+
 /* Room for every CPU that a host can have; cpu_set_t has less. */
 typedef cpu_set_t HostCpus[(HPVM_MAX_HOST_CPU + 1) / CPU_SETSIZE];
 
@@ -42,6 +47,7 @@ static struct {
     char *cpu_list;
     HpvmTimerPolicy timer;
     HpvmSmtPolicy smt;
+    HpvmLeavePolicy leave;
     OnOffAuto irq;
     /* Set by kvm_hpvm_init(); pcpus[cpu_index] is the vCPU's host CPU. */
     bool enabled;
@@ -57,6 +63,11 @@ bool hpvm_enabled(void)
 HpvmTimerPolicy hpvm_timer_policy(void)
 {
     return hpvm.timer;
+}
+
+HpvmLeavePolicy hpvm_leave_policy(void)
+{
+    return hpvm.leave;
 }
 
 bool hpvm_direct_irqs(void)
@@ -342,9 +353,11 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s)
         hpvm_init(ms, s, &error_fatal);
     } else if (hpvm.cpu_list || hpvm.timer != HPVM_TIMER_POLICY_AUTO ||
                hpvm.smt != HPVM_SMT_POLICY_WARN ||
+               hpvm.leave != HPVM_LEAVE_POLICY_REPORT ||
                hpvm.irq != ON_OFF_AUTO_AUTO) {
-        error_report("hpvm-cpus=, hpvm-timer=, hpvm-smt= and hpvm-irq= have no "
-                     "effect without hpvm=on; add it or leave them out");
+        error_report("hpvm-cpus=, hpvm-timer=, hpvm-smt=, hpvm-leave= and "
+                     "hpvm-irq= have no effect without hpvm=on; add it or "
+                     "leave them out");
         exit(EXIT_FAILURE);
     }
 }
@@ -510,6 +523,18 @@ static bool pin_self(unsigned int pcpu, Error **errp)
     return true;
 }
 
+int hpvm_set_ctrl(CPUState *cs, bool hold)
+{
+    struct kvm_hpvm_ctrl ctrl = {
+        .flags = hold ? KVM_HPVM_CTRL_HOLD_ORDINARY : 0,
+        .report = KVM_HPVM_REASONS & ~SILENT_REASONS,
+    };
+    int ret = kvm_vcpu_ioctl(cs, KVM_HPVM_SET_CTRL, &ctrl);
+
+    trace_kvm_hpvm_set_ctrl(cs->cpu_index, ctrl.flags, ctrl.report, ret);
+    return ret;
+}
+
 /* A TSC offset of 0 lets the guest's deadlines be the hardware's. */
 static int zero_tsc_offset(CPUState *cs)
 {
@@ -541,6 +566,13 @@ static bool init_vcpu(CPUState *cs, Error **errp)
     trace_kvm_hpvm_bind(cs->cpu_index, bind.pcpu, ret);
     if (ret < 0) {
         set_bind_error(errp, ret, &bind);
+        return false;
+    }
+    ret = hpvm_set_ctrl(cs, false);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "hpvm: can't have changes of the mode "
+                         "told; use the QEMU that belongs to the host's "
+                         "kernel");
         return false;
     }
     ret = zero_tsc_offset(cs);
@@ -637,6 +669,16 @@ static void set_smt(Object *obj, int value, Error **errp)
     hpvm.smt = value;
 }
 
+static int get_leave(Object *obj, Error **errp)
+{
+    return hpvm.leave;
+}
+
+static void set_leave(Object *obj, int value, Error **errp)
+{
+    hpvm.leave = value;
+}
+
 static int get_irq(Object *obj, Error **errp)
 {
     return hpvm.irq;
@@ -669,6 +711,13 @@ void kvm_hpvm_accel_class_init(ObjectClass *oc)
     object_class_property_set_description(oc, "hpvm-smt",
         "What to do if a CPU of hpvm-cpus shares its core (SMT) with one that "
         "isn't among them");
+
+    object_class_property_add_enum(oc, "hpvm-leave", "HpvmLeavePolicy",
+                                   &HpvmLeavePolicy_lookup,
+                                   get_leave, set_leave);
+    object_class_property_set_description(oc, "hpvm-leave",
+        "What to do when a vCPU leaves direct mode, besides the event "
+        "HPVM_STATE_CHANGE");
 
     object_class_property_add_enum(oc, "hpvm-irq", "OnOffAuto",
                                    &OnOffAuto_lookup, get_irq, set_irq);

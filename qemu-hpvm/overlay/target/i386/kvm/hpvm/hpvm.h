@@ -11,6 +11,7 @@
 #define TARGET_I386_KVM_HPVM_H
 
 #include CONFIG_DEVICES
+#include <asm/kvm_hpvm.h>
 #include "cpu.h"
 
 #ifdef CONFIG_HPVM
@@ -35,6 +36,13 @@ void kvm_hpvm_cpu_defaults(X86CPU *cpu);
  * CPUID is made.  Ends QEMU with a sentence if that's not possible.
  */
 void kvm_hpvm_init_vcpu(CPUState *cs);
+
+/*
+ * KVM_RUN has ended with KVM_EXIT_HPVM: tells QMP clients that the vCPU has left
+ * direct mode or is in it again, and pauses the guest if hpvm-leave=stop.  Runs
+ * on the vCPU's thread without the BQL; returns 0, or -1 if the vCPU can't go on.
+ */
+int kvm_hpvm_handle_exit(CPUState *cs);
 
 /* Gives the pCPU back: an unplugged vCPU's file descriptor stays open. */
 void kvm_hpvm_destroy_vcpu(CPUState *cs);
@@ -62,6 +70,11 @@ static inline void kvm_hpvm_cpu_defaults(X86CPU *cpu)
 
 static inline void kvm_hpvm_init_vcpu(CPUState *cs)
 {
+}
+
+static inline int kvm_hpvm_handle_exit(CPUState *cs)
+{
+    return -1;
 }
 
 static inline void kvm_hpvm_destroy_vcpu(CPUState *cs)

@@ -1,5 +1,5 @@
 /*
- * KVM direct mode ("hpvm"): QMP commands
+ * KVM direct mode ("hpvm"): QMP commands and events
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,8 +12,13 @@
 #include "hw/core/cpu.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-hpvm-target.h"
+#include "qapi/qapi-events-hpvm-target.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "system/hw_accel.h"
 #include "system/kvm.h"
+#include "system/runstate.h"
+#include "hpvm.h"
 #include "internal.h"
 #include "trace.h"
 
@@ -33,9 +38,14 @@ typedef struct StateRequest {
 } StateRequest;
 
 typedef struct ModeRequest {
-    struct kvm_hpvm_ctrl ctrl;
+    bool hold;
     int ret;
 } ModeRequest;
+
+/* For hpvm-leave=stop: neither passing, nor a boot, nor what somebody asked for. */
+#define STOP_REASONS (KVM_HPVM_REASON_WRONG_CPU | KVM_HPVM_REASON_NESTED | \
+                      KVM_HPVM_REASON_HYPERV | KVM_HPVM_REASON_XEN | \
+                      KVM_HPVM_REASON_VAPIC | KVM_HPVM_REASON_PROTECTED)
 
 /* vCPU ioctls wait for KVM_RUN to end, so they belong on the vCPU's thread. */
 static void read_state(CPUState *cs, run_on_cpu_data data)
@@ -52,8 +62,7 @@ static void set_mode(CPUState *cs, run_on_cpu_data data)
 {
     ModeRequest *req = data.host_ptr;
 
-    req->ret = kvm_vcpu_ioctl(cs, KVM_HPVM_SET_CTRL, &req->ctrl);
-    trace_kvm_hpvm_set_mode(cs->cpu_index, req->ctrl.flags, req->ret);
+    req->ret = hpvm_set_ctrl(cs, req->hold);
 }
 
 static HpvmReasonList *reason_list(uint64_t mask)
@@ -220,16 +229,13 @@ HpvmInfo *qmp_query_hpvm(Error **errp)
 
 void qmp_hpvm_set_mode(HpvmMode mode, Error **errp)
 {
-    ModeRequest req = { };
+    ModeRequest req = { .hold = mode == HPVM_MODE_ORDINARY };
     CPUState *cs;
 
     if (!hpvm_enabled()) {
         error_setg(errp, "direct mode is not enabled; start QEMU with "
                    "-accel kvm,hpvm=on");
         return;
-    }
-    if (mode == HPVM_MODE_ORDINARY) {
-        req.ctrl.flags = KVM_HPVM_CTRL_HOLD_ORDINARY;
     }
     CPU_FOREACH(cs) {
         run_on_cpu(cs, set_mode, RUN_ON_CPU_HOST_PTR(&req));
@@ -239,4 +245,29 @@ void qmp_hpvm_set_mode(HpvmMode mode, Error **errp)
             return;
         }
     }
+}
+
+int kvm_hpvm_handle_exit(CPUState *cs)
+{
+    struct kvm_hpvm_state state;
+    HpvmReasonList *reasons;
+    int ret = kvm_vcpu_ioctl(cs, KVM_HPVM_GET_STATE, &state);
+
+    if (ret < 0 || state.state > KVM_HPVM_STATE_DIRECT) {
+        error_report("hpvm: can't read the state of vCPU %d", cs->cpu_index);
+        return -1;
+    }
+    trace_kvm_hpvm_state_change(cs->cpu_index, state.state, state.reasons);
+
+    reasons = reason_list(state.reasons);
+    bql_lock();
+    qapi_event_send_hpvm_state_change(cs->cpu_index, (HpvmState)state.state,
+                                      reasons);
+    if (hpvm_leave_policy() == HPVM_LEAVE_POLICY_STOP &&
+        (state.reasons & STOP_REASONS)) {
+        vm_stop(RUN_STATE_PAUSED);
+    }
+    bql_unlock();
+    qapi_free_HpvmReasonList(reasons);
+    return 0;
 }

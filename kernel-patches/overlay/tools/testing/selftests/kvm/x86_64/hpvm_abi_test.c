@@ -52,9 +52,10 @@ static int bind_raw(struct kvm_vcpu *vcpu, uint32_t cpu, uint32_t flags, uint32_
 	return __vcpu_ioctl(vcpu, KVM_HPVM_BIND, &bind) ? -errno : 0;
 }
 
-static int set_ctrl_raw(struct kvm_vcpu *vcpu, uint32_t flags, uint32_t pad)
+static int set_ctrl_raw(struct kvm_vcpu *vcpu, uint32_t flags, uint32_t pad,
+			uint64_t report)
 {
-	struct kvm_hpvm_ctrl ctrl = { .flags = flags, .pad = pad };
+	struct kvm_hpvm_ctrl ctrl = { .flags = flags, .pad = pad, .report = report };
 
 	return __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl) ? -errno : 0;
 }
@@ -124,7 +125,7 @@ TEST(without_the_capability)
 
 	EXPECT_EQ(-ENXIO, __hpvm_bind(vcpu, pcpu, NULL));
 	EXPECT_EQ(-ENXIO, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
-	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0));
+	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0, 0));
 	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_GET_STATE, &state));
 	EXPECT_EQ(ENXIO, errno);
 	kvm_vm_free(vcpu->vm);
@@ -374,13 +375,16 @@ TEST(set_ctrl_arguments)
 {
 	struct kvm_vcpu *vcpu = bindable_vcpu();
 
-	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0));
+	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0, 0));
 	hpvm_bind(vcpu, pcpu);
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 2, 0));
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, ~0U, 0));
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 1));
-	EXPECT_EQ(0, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_HOLD_ORDINARY, 0));
-	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 2, 0, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, ~0U, 0, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 1, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 0, KVM_HPVM_REASONS + 1));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 0, ~0ULL));
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, 0, KVM_HPVM_REASONS));
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_HOLD_ORDINARY, 0, 0));
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, 0, 0));
 	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, BAD_POINTER(struct kvm_hpvm_ctrl)));
 	EXPECT_EQ(EFAULT, errno);
 	kvm_vm_free(vcpu->vm);

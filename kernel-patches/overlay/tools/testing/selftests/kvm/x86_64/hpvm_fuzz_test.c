@@ -191,6 +191,7 @@ static int one_call(struct fuzzer *f)
 	case 3:
 		ctrl.flags = number(f, 2);
 		ctrl.pad = any(f, 8) ? 0 : number(f, 2);
+		ctrl.report = number(f, KVM_HPVM_REASONS + 1);
 		return __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl);
 	case 4:
 		return __vcpu_ioctl(vcpu, KVM_HPVM_GET_STATE, &state);

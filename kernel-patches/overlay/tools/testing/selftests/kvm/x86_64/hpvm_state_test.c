@@ -277,6 +277,83 @@ TEST(reasons)
 	finish(vcpu);
 }
 
+/* --- KVM_EXIT_HPVM ------------------------------------------------------- */
+
+static void guest_reported(void)
+{
+	guest_x2apic_enable();
+	GUEST_SYNC(1);
+	GUEST_SYNC(2);
+	GUEST_SYNC(3);
+	GUEST_SYNC(4);
+	GUEST_SYNC(5);
+	apic_disable();
+	GUEST_SYNC(6);
+	wrmsr(MSR_IA32_APICBASE, rdmsr(MSR_IA32_APICBASE) | MSR_IA32_APICBASE_ENABLE);
+	guest_x2apic_enable();
+	GUEST_SYNC(7);
+	GUEST_DONE();
+}
+
+static void assert_reported(struct kvm_vcpu *vcpu, uint32_t state, uint64_t why)
+{
+	struct kvm_hpvm_state s;
+
+	vcpu_run(vcpu);
+	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_HPVM);
+	s = hpvm_state(vcpu);
+	TEST_ASSERT(s.state == state && (s.reasons & why) == why,
+		    "KVM_EXIT_HPVM with state %u, reasons %#llx", s.state, s.reasons);
+}
+
+TEST(reported)
+{
+	const uint64_t report = KVM_HPVM_REASON_NOT_X2APIC | KVM_HPVM_REASON_WRONG_CPU;
+	struct kvm_vcpu *vcpu = create(guest_reported);
+	struct kvm_regs before, after;
+
+	/* Each of the two is told once. */
+	hpvm_set_ctrl(vcpu, false, report);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, KVM_HPVM_REASON_NOT_X2APIC);
+	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
+	TEST_ASSERT_STAGE(vcpu, 1);
+	TEST_ASSERT_DIRECT(vcpu);
+
+	/* The thread is moved: told before the guest runs there, and once. */
+	vcpu_run_complete_io(vcpu);
+	vcpu_regs_get(vcpu, &before);
+	kvm_pin_this_task_to_pcpu(0);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, KVM_HPVM_REASON_WRONG_CPU);
+	vcpu_regs_get(vcpu, &after);
+	EXPECT_EQ(before.rip, after.rip);
+	TEST_ASSERT_STAGE(vcpu, 2);
+	kvm_pin_this_task_to_pcpu(pcpu);
+	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
+	TEST_ASSERT_STAGE(vcpu, 3);
+
+	/* For a reason that nobody has asked for; nor back again. */
+	hpvm_set_ctrl(vcpu, true, report);
+	TEST_ASSERT_STAGE(vcpu, 4);
+	TEST_ASSERT_ORDINARY(vcpu, KVM_HPVM_REASON_HELD);
+	hpvm_set_ctrl(vcpu, false, report);
+	TEST_ASSERT_STAGE(vcpu, 5);
+	TEST_ASSERT_DIRECT(vcpu);
+
+	/* The guest leaves by itself; then another reason comes on top, and goes. */
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, KVM_HPVM_REASON_NOT_X2APIC);
+	kvm_pin_this_task_to_pcpu(0);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, report);
+	kvm_pin_this_task_to_pcpu(pcpu);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, KVM_HPVM_REASON_NOT_X2APIC);
+	TEST_ASSERT_STAGE(vcpu, 6);
+
+	/* Not told any more. */
+	hpvm_set_ctrl(vcpu, false, 0);
+	TEST_ASSERT_STAGE(vcpu, 7);
+	TEST_ASSERT_DIRECT(vcpu);
+	finish(vcpu);
+}
+
 /* --- Migration ----------------------------------------------------------- */
 
 static uint64_t move_ticks;

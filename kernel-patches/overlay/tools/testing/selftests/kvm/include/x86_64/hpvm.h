@@ -161,13 +161,20 @@ static inline struct kvm_hpvm_state hpvm_state(struct kvm_vcpu *vcpu)
 	return state;
 }
 
-static inline void hpvm_hold(struct kvm_vcpu *vcpu, bool hold)
+/* Hold the vCPU in ordinary mode, or let it go; KVM_RUN tells of none but @report. */
+static inline void hpvm_set_ctrl(struct kvm_vcpu *vcpu, bool hold, uint64_t report)
 {
 	struct kvm_hpvm_ctrl ctrl = {
 		.flags = hold ? KVM_HPVM_CTRL_HOLD_ORDINARY : 0,
+		.report = report,
 	};
 
 	vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl);
+}
+
+static inline void hpvm_hold(struct kvm_vcpu *vcpu, bool hold)
+{
+	hpvm_set_ctrl(vcpu, hold, 0);
 }
 
 #define TEST_ASSERT_DIRECT(vcpu)						\
