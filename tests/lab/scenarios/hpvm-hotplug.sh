@@ -4,7 +4,8 @@
 #: kernel  hpvm
 #: cpus    3
 #: timeout 900
-#: groups  check
+#: groups.vmx long
+#: groups.svm check svm
 
 online() { cat /sys/devices/system/cpu/online; }
 set_online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }

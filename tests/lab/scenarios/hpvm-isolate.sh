@@ -4,7 +4,8 @@
 #: kernel  hpvm
 #: cmdline rcupdate.rcu_cpu_stall_timeout=3
 #: timeout 1200
-#: groups  check
+#: groups.vmx long
+#: groups.svm check svm
 
 # The host's load: two tasks that never sleep and start no process.
 hog() { while :; do :; done; }

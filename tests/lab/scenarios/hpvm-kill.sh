@@ -3,7 +3,8 @@
 #: kernel  hpvm
 #: labs    vmx svm
 #: timeout 600
-#: groups  check svm
+#: groups.vmx long
+#: groups.svm check svm
 
 # check_given_back HOW
 check_given_back() {
