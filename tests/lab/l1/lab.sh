@@ -532,6 +532,18 @@ direct_guest() {
     check "the guest is in direct mode" hpvm_direct
 }
 
+# other_guest CPU WORDS: a minimal guest in direct mode on this CPU, process $OTHER_PID, which
+# stays beside the guest that is started next.
+other_guest() {
+    start_guest -accel kvm,hpvm=on,hpvm-cpus="$1" -cpu host \
+        -kernel /guest/apic.elf -append "$2 count=1000000000"
+    check "the other VM is up" await_guest 20 hpvm:.ready
+    check "and in direct mode" hpvm_direct
+    # shellcheck disable=SC2034  # scenarios use it
+    OTHER_PID=$GUEST_PID
+    exec 4>&- 5>&-
+}
+
 # snapshot PREFIX: sets PREFIX_NAME, what the kernel has counted on CPU 1 and KVM's exits
 # of the guest, without a new process.
 snapshot() {

@@ -38,12 +38,7 @@ measure() {
 }
 
 # Static keys are on all the time, then, and what they cost isn't the hostile guests' doing.
-start_guest -accel kvm,hpvm=on,hpvm-cpus=3 -cpu host \
-    -kernel /guest/apic.elf -append "oneshot count=1000000000"
-check "the guest that stays is up" await_guest 20 hpvm:.ready
-check "and in direct mode" hpvm_direct
-quiet=$GUEST_PID
-exec 4>&- 5>&-
+other_guest 3 oneshot
 
 (while :; do read -r _ </proc/loadavg; done) &
 load=$!
@@ -70,7 +65,7 @@ cat /run/hostile.log
 check "the hostile guests got as far as ever" not test -e /run/failed
 note "rounds of hostile guests: $(wc -l </run/rounds)"
 kill $load
-kill -9 "$quiet"
+kill -9 "$OTHER_PID"
 
 note "an exit costs: CPUID $alone_cpuid, WRMSR $alone_wrmsr alone; $cpuid, $wrmsr beside hostile guests"
 check "the ordinary VM's exits cost the same" \

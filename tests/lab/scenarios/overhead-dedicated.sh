@@ -9,19 +9,13 @@
 ordinary_exits alone
 cpuid=$(figure cpuid_median) wrmsr=$(figure wrmsr_median)
 
-start_guest -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host \
-    -kernel /guest/apic.elf -append "deadline count=1000000000"
-check "the other VM is up" await_guest 20 hpvm:.ready
-check "and in direct mode" hpvm_direct
-other=$GUEST_PID
-exec 4>&- 5>&-
-
+other_guest 1 deadline
 measure_exits exits
 hpvm-status
 check "the other VM is there all the time" sh -c \
-    "hpvm-status | grep -q \"(pid $other), vCPU 0: direct\""
+    "hpvm-status | grep -q \"(pid $OTHER_PID), vCPU 0: direct\""
 note "CPUID $cpuid, WRMSR $wrmsr alone; $(figure cpuid_median), $(figure wrmsr_median) beside it"
 # Static keys are on meanwhile: each asks whose CPU, or whose vCPU, this is.
 check "at most 40 instructions more" \
     [ "$(figure cpuid_median)" -le $((cpuid + 40)) -a "$(figure wrmsr_median)" -le $((wrmsr + 40)) ]
-kill -9 "$other"
+kill -9 "$OTHER_PID"
