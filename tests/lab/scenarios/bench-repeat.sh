@@ -5,7 +5,7 @@
 #: exact    yes
 #: witness  1
 #: timeout  400
-#: groups   check
+#: groups   long
 #: compare  bench-hpvm
 
 VCPUS=1

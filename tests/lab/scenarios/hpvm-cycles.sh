@@ -3,7 +3,7 @@
 #: kernel  hpvm
 #: labs    vmx svm
 #: timeout 5400
-#: groups  check
+#: groups.svm check svm
 
 # 'make check-long' does it 200 times.
 

@@ -5,7 +5,8 @@
 #: cpus    3
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 400
-#: groups  check svm
+#: groups.vmx long
+#: groups.svm check svm
 
 refused "no CPU list" "needs hpvm-cpus=" -accel kvm,hpvm=on -cpu host
 refused "more CPUs than vCPUs" "names 2 host CPUs, but -smp has 1 vCPU" \
