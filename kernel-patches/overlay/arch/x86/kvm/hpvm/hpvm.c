@@ -277,17 +277,14 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 		else
 			kvm_hpvm_end_storm(h);
 		h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
-		report_change(vcpu);
-		report_status(vcpu);
-		return;
+	} else {
+		if (!h->direct)
+			go_direct(vcpu);
+		step = kvm_hpvm_timer_step(vcpu, &h->timer_reasons);
+		if (step != h->timer)
+			kvm_hpvm_timer_switch(vcpu, step);
+		kvm_hpvm_update_msrs(vcpu);
 	}
-	if (!h->direct)
-		go_direct(vcpu);
-
-	step = kvm_hpvm_timer_step(vcpu, &h->timer_reasons);
-	if (step != h->timer)
-		kvm_hpvm_timer_switch(vcpu, step);
-	kvm_hpvm_update_msrs(vcpu);
 	report_change(vcpu);
 	report_status(vcpu);
 }

@@ -34,7 +34,7 @@ QEMU_BUILD_BUG_ON((int)HPVM_TIMER_STEP_DEADLINE != KVM_HPVM_TIMER_DEADLINE);
 
 typedef struct StateRequest {
     struct kvm_hpvm_state state;
-    int ret;
+    Error *err;
 } StateRequest;
 
 typedef struct ModeRequest {
@@ -47,15 +47,33 @@ typedef struct ModeRequest {
                       KVM_HPVM_REASON_HYPERV | KVM_HPVM_REASON_XEN | \
                       KVM_HPVM_REASON_VAPIC | KVM_HPVM_REASON_PROTECTED)
 
-/* vCPU ioctls wait for KVM_RUN to end, so they belong on the vCPU's thread. */
+/* On the vCPU's thread, as vCPU ioctls wait for KVM_RUN to end. */
+static bool get_state(CPUState *cs, struct kvm_hpvm_state *state, Error **errp)
+{
+    int ret = kvm_vcpu_ioctl(cs, KVM_HPVM_GET_STATE, state);
+
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "hpvm: can't read the state of vCPU %d",
+                         cs->cpu_index);
+        return false;
+    }
+    trace_kvm_hpvm_read_state(cs->cpu_index, state->state, state->timer,
+                              state->reasons, state->timer_reasons);
+    if (state->state > KVM_HPVM_STATE_DIRECT ||
+        state->timer > KVM_HPVM_TIMER_DEADLINE) {
+        error_setg(errp, "hpvm: vCPU %d is in a state that this QEMU doesn't "
+                   "know; use the QEMU that belongs to the host's kernel",
+                   cs->cpu_index);
+        return false;
+    }
+    return true;
+}
+
 static void read_state(CPUState *cs, run_on_cpu_data data)
 {
     StateRequest *req = data.host_ptr;
 
-    req->ret = kvm_vcpu_ioctl(cs, KVM_HPVM_GET_STATE, &req->state);
-    trace_kvm_hpvm_read_state(cs->cpu_index, req->state.state,
-                              req->state.timer, req->state.reasons,
-                              req->state.timer_reasons);
+    get_state(cs, &req->state, &req->err);
 }
 
 static void set_mode(CPUState *cs, run_on_cpu_data data)
@@ -161,16 +179,8 @@ static HpvmVcpu *query_vcpu(CPUState *cs, Error **errp)
     HpvmVcpu *vcpu;
 
     run_on_cpu(cs, read_state, RUN_ON_CPU_HOST_PTR(&req));
-    if (req.ret < 0) {
-        error_setg_errno(errp, -req.ret, "hpvm: can't read the state of "
-                         "vCPU %d", cs->cpu_index);
-        return NULL;
-    }
-    if (state->state > KVM_HPVM_STATE_DIRECT ||
-        state->timer > KVM_HPVM_TIMER_DEADLINE) {
-        error_setg(errp, "hpvm: vCPU %d is in a state that this QEMU doesn't "
-                   "know; use the QEMU that belongs to the host's kernel",
-                   cs->cpu_index);
+    if (req.err) {
+        error_propagate(errp, req.err);
         return NULL;
     }
 
@@ -251,10 +261,10 @@ int kvm_hpvm_handle_exit(CPUState *cs)
 {
     struct kvm_hpvm_state state;
     HpvmReasonList *reasons;
-    int ret = kvm_vcpu_ioctl(cs, KVM_HPVM_GET_STATE, &state);
+    Error *err = NULL;
 
-    if (ret < 0 || state.state > KVM_HPVM_STATE_DIRECT) {
-        error_report("hpvm: can't read the state of vCPU %d", cs->cpu_index);
+    if (!get_state(cs, &state, &err)) {
+        error_report_err(err);
         return -1;
     }
     trace_kvm_hpvm_state_change(cs->cpu_index, state.state, state.reasons);
