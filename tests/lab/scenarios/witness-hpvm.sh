@@ -4,7 +4,7 @@
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 400
 #: witness 1
-#: groups  check
+#: groups  long
 
 measure_apic deadline "deadline count=200" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
 is "all interrupts arrived" "$(figure timers_fired)" 200

@@ -4,7 +4,7 @@
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 400
 #: witness 1
-#: groups  check
+#: groups  long
 
 export PIN_CPU=1
 measure_apic deadline "deadline count=200" -accel kvm -cpu host -overcommit cpu-pm=on
