@@ -1,8 +1,7 @@
 #!/bin/bash
 # Each patch of both series compiles on top of those before it: everything in the
-# directories that the series touches, with CONFIG_KVM_HPVM off. (The overlay alone is
-# nothing to compile: no Makefile names it yet. What it's like with the option on is the
-# kernel of the lab.)
+# directories that the series touches. (The overlay alone is nothing to compile:
+# no Makefile names it yet.)
 # shellcheck disable=SC2317  # functions that check calls
 set -uo pipefail
 . "$(dirname "$0")/tap.sh"
@@ -36,6 +35,8 @@ while read -r rev; do
     check "Linux builds: $(title linux-series "$rev")" \
         env REV="$rev" scripts/build-kernel linux-series linux-series lab.config -- "${targets[@]}"
 done <"$SCRATCH/linux"
+check "Linux builds with all of it switched on" \
+    scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${targets[@]}"
 
 commits qemu qemu-series qemu-hpvm
 # The names of objects have their source's path in them, with _ for /.
