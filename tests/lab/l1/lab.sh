@@ -119,17 +119,33 @@ guest_alive() {
 guest_ended() { ! guest_alive; }
 guest_said() { grep -q "$1" $GUEST_LOG; }
 
-# await_guest SECONDS TEXT: until the guest has said it; fails when QEMU ends before.
+# await_guest SECONDS TEXT: until the guest has said it; fails when QEMU ends before. Of
+# a guest that doesn't say it, where it is instead.
 await_guest() {
     wait_for "$1" said_or_ended "$2"
-    guest_said "$2"
+    guest_said "$2" && return
+    guest_ended || show_guest
+    return 1
 }
 said_or_ended() { guest_said "$1" || guest_ended; }
+
+# show_guest: what it's doing, in short for the report and all of it for the log.
+show_guest() {
+    for _ in 1 2 3; do
+        note "the guest's first vCPU: $(hmp info registers | grep RIP)"
+        sleep 1
+    done
+    cat /proc/interrupts
+    for what in registers lapic status hpvm; do
+        hmp info "$what"
+    done
+}
 
 # wait_guest SECONDS: until QEMU ends; its exit status. A guest that takes longer
 # is killed, and what it said is in console.log either way.
 wait_guest() {
     if ! wait_for "$1" guest_ended; then
+        show_guest
         kill -9 "$GUEST_PID"
         echo "guest killed after $1 s"
     fi
@@ -158,6 +174,12 @@ pin_vcpus() {
         pin_to=$((pin_to + 1))
     done
 }
+
+# What a Linux guest's CPU is. MWAIT is hidden from it: Bochs loses wake-ups from it, and
+# with cpu-pm=on the guest would idle in it. So is TSC_ADJUST, which Linux looks at each
+# second, where the processor has none and KVM would have to emulate it.
+LINUX_CPU=host,-monitor
+[ "$LAB" = vmx ] || LINUX_CPU=$LINUX_CPU,-tsc-adjust
 
 # linux_guest GUEST-CMDLINE QEMU-ARGUMENT...: start Debian's kernel with our init.
 linux_guest() {
@@ -523,11 +545,8 @@ hpvm_state() { qmp query-hpvm | grep -q "\"state\": \"$1\""; }
 # direct_guest SECONDS [CPU-FLAGS]: a Linux guest in direct mode on CPU 1, which is to be up
 # by then and stays.
 direct_guest() {
-    guest_cpu=host,-monitor$2
-    # See demo-hpvm.
-    [ "$LAB" = vmx ] || guest_cpu=$guest_cpu,-tsc-adjust
     linux_guest "idle=poll hpvm.timers=100000000" \
-        -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$guest_cpu"
+        -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$LINUX_CPU$2"
     check "the guest is up" await_guest "$1" hpvm:.ready
     check "the guest is in direct mode" hpvm_direct
 }
@@ -652,11 +671,15 @@ measure_network() {
     shift
     count_start
     # shellcheck disable=SC2086  # several words
-    linux_guest "idle=poll hpvm.frames=$PINGS" "$@" -cpu host,-monitor,-tsc-adjust $ASSIGNED
+    linux_guest "idle=poll hpvm.frames=$PINGS" "$@" -cpu "$LINUX_CPU" $ASSIGNED
     if [ -n "$PIN_CPU" ]; then
         check "$name: the vCPU is pinned to CPU $PIN_CPU" pin_vcpus "$PIN_CPU"
     fi
-    check "$name: the guest is up" await_guest 120 hpvm:.ready
+    if ! await_guest 120 hpvm:.ready; then
+        not_ok "$name: the guest is up"
+        return
+    fi
+    ok "$name: the guest is up"
     # The only one that is left.
     for card in /sys/class/net/eth*; do
         ifconfig "${card##*/}" 192.168.7.1 netmask 255.255.255.0 up

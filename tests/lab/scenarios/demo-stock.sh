@@ -7,11 +7,6 @@
 #: groups  demo
 
 export PIN_CPU=1
-# MWAIT is hidden from the guest: Bochs loses wake-ups from it, and with cpu-pm=on
-# the guest would idle in it. HLT doesn't exit either way.
-# TSC_ADJUST: see demo-hpvm.
-cpu=host,-monitor
-[ "$LAB" = vmx ] || cpu=$cpu,-tsc-adjust
-set -- -accel kvm -cpu $cpu -overcommit cpu-pm=on
+set -- -accel kvm -cpu "$LINUX_CPU" -overcommit cpu-pm=on
 measure_timers poll "idle=poll" "$@"
 measure_timers default "" "$@"

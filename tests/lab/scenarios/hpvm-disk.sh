@@ -20,7 +20,7 @@ guest() {
     words=$1
     shift
     linux_guest "idle=poll $words" -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2 \
-        -cpu host,-monitor,-tsc-adjust "$@"
+        -cpu "$LINUX_CPU" "$@"
 }
 
 # all_read: the guest has read what it should, an interrupt for each.

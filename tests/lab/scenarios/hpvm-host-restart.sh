@@ -21,7 +21,7 @@ if [ "$(cell if=/dev/port skip=113)" = R ]; then
     check "CPU 1 works" taskset -c 1 timeout 10 sleep 1
     export TIMERS=200
     # A LAPIC or VMX state that was left on would stand in its way.
-    measure_timers after "idle=poll" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
+    measure_timers after "idle=poll" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$LINUX_CPU"
 else
     direct_guest 120
     printf R | cell of=/dev/port seek=113

@@ -12,7 +12,7 @@
     (cd /guest && printf 'vmlinuz\ninitrd\n' | cpio -o -H newc)
 } >/run/kexec-initrd
 linux_guest "hpvm.kexec=1 hpvm.messages=2000" -m 256 -initrd /run/kexec-initrd -smp 2 -no-shutdown \
-    -accel kvm,hpvm=on,hpvm-cpus=1-2 -cpu host,-monitor
+    -accel kvm,hpvm=on,hpvm-cpus=1-2 -cpu "$LINUX_CPU"
 check "the guest starts another kernel" await_guest 200 hpvm:.kexec=1
 check "that one passes its messages" await_guest 400 hpvm:.nmi=
 is "with all vCPUs" "$(figure cpus)" 2

@@ -18,7 +18,7 @@ check_given_back() {
 }
 
 linux_guest "idle=poll hpvm.timers=100000000" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$LINUX_CPU"
 check "the guest is up" await_guest 60 hpvm:.ready
 sleep 1
 hmp info hpvm
@@ -29,7 +29,7 @@ check_given_back KILL
 # An ordinary VM there.
 export PIN_CPU=1
 export TIMERS=200
-measure_timers ordinary "idle=poll" -accel kvm -cpu host,-monitor
+measure_timers ordinary "idle=poll" -accel kvm -cpu "$LINUX_CPU"
 
 # And in direct mode again: as the host's shutdown ends it, and crashes.
 case $LAB in

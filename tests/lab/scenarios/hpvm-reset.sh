@@ -12,15 +12,9 @@ direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "$1" ];
 restarted() { [ "$(grep -c hpvm:.ready "$GUEST_LOG")" = 2 ]; }
 figures() { [ "$(grep -c "hpvm: $1=" "$GUEST_LOG")" = "$2" ]; }
 
-# See hpvm-smp.
-case $LAB in
-vmx) cpu=host,-monitor ;;
-svm) cpu=host,-monitor,-tsc-adjust ;;
-esac
-
 # Messages after CPUs were off, with a stop halfway, and once more after a reset.
 linux_guest "hpvm.messages=20000 hpvm.cpu_cycles=2" -smp 4 -action reboot=reset \
-    -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu "$cpu"
+    -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu "$LINUX_CPU"
 check "the guest is up" await_guest 120 hpvm:.ready
 check "its CPUs were off and on again" await_guest 60 hpvm:.cpu_cycles=2
 check "all 4 vCPUs are direct" direct 4

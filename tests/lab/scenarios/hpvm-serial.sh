@@ -8,7 +8,7 @@
 
 LINES=200
 linux_guest "idle=poll hpvm.serial=$LINES" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor \
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$LINUX_CPU" \
     -chardev file,id=pci,path=/run/pci-serial.log -device pci-serial,chardev=pci
 check "the guest is up" await_guest 60 hpvm:.ready
 check "the guest is in direct mode" hpvm_direct

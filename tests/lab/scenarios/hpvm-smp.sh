@@ -7,14 +7,9 @@
 #: timeout 900
 #: groups  check
 
-# AMD's CPUs have no fast path for IPIs, and this lab's no TSC_ADJUST.
-case $LAB in
-vmx) cpu=host,-monitor ;;
-svm) cpu=host,-monitor,-tsc-adjust ;;
-esac
-set -- -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu "$cpu"
-measure_messages messages 4 "$@"
-# In real time the threads wait in turns, and few IPIs are needed.
+measure_messages messages 4 -accel kvm,hpvm=on,hpvm-cpus=1-4 -cpu "$LINUX_CPU"
+# AMD's CPUs have no fast path for IPIs. In real time the threads wait in turns, and few
+# IPIs are needed.
 case $LAB in
 vmx) check "at most 1 % of the exits are other than IPIs sent" [ "$(exits_total)" -le $((IPIS / 100)) ] ;;
 svm) note "exits besides IPIs and the host's NMIs: $(($(exits_besides_ipis) - $(exits_of "$EXIT_NMI")))" ;;

@@ -12,7 +12,7 @@ vmx) COUNT=400 period=4000 ;;
 svm) COUNT=1000 period=20000 ;;
 esac
 linux_guest "idle=poll hpvm.timers=$COUNT hpvm.period_us=$period" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-monitor
+    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$LINUX_CPU"
 check "the guest is up" await_guest 60 hpvm:.ready
 check "the guest is in direct mode" hpvm_direct
 switched=0

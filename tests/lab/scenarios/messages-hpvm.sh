@@ -7,5 +7,5 @@
 #: atmost  0.01 messages-stock messages.besides_ipis
 
 : "${LOOPS:=100}"
-measure_hackbench messages 8 -accel kvm,hpvm=on,hpvm-cpus=1-8 -cpu host,-monitor -smp 8
+measure_hackbench messages 8 -accel kvm,hpvm=on,hpvm-cpus=1-8 -cpu "$LINUX_CPU" -smp 8
 check "IPIs were sent" [ "$IPIS" -gt 0 ]

@@ -11,6 +11,6 @@
 PIN_CPU=1
 PLUG=yes
 : "${LOOPS:=100}"
-measure_hackbench messages 8 -accel kvm -cpu host,-monitor,kvm-pv-ipi=off \
+measure_hackbench messages 8 -accel kvm -cpu "$LINUX_CPU,kvm-pv-ipi=off" \
     -overcommit cpu-pm=on -smp 1,maxcpus=8
 check "IPIs are exits" [ "$ICR_WRITES" -gt 0 ]

@@ -10,5 +10,5 @@
 # other vCPUs: Bochs 2.7 forgets that a host interrupt is an exit there, too. The
 # guest idles by polling, so there is no HLT in the interval anyway.
 PIN_CPU=1
-measure_messages messages 4 -accel kvm -cpu host,-monitor,kvm-pv-ipi=off
+measure_messages messages 4 -accel kvm -cpu "$LINUX_CPU,kvm-pv-ipi=off"
 check "IPIs are exits" [ "$ICR_WRITES" -gt 0 ]
