@@ -60,6 +60,11 @@ def tsc_khz():
     return round((ticks_later - ticks) * 1000000 / (ns_later - ns))
 
 
+def cores(scenario):
+    """How many cores the emulator keeps busy. Beside one whose time is real, that's all."""
+    return 1 if scenario.exact else 2
+
+
 def command(config, scenario):
     """The emulator, run in the scenario's directory."""
     # A nanosecond an instruction, all CPUs in turns: the TSC counts instructions.

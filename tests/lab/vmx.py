@@ -89,6 +89,11 @@ def program():
     return os.path.abspath(path)
 
 
+def cores(_scenario):
+    """How many cores the emulator keeps busy."""
+    return 1
+
+
 def command(_config, _scenario):
     """The emulator, run in the scenario's directory."""
     return [program(), "-q", "-f", "bochsrc", "-rc", "debugger.rc"]

@@ -4,7 +4,8 @@
 #: kernel  hpvm
 #: cmdline nox2apic
 #: timeout 120
-#: groups  check
+#: groups.vmx long
+#: groups.svm check svm
 
 refused "direct mode without x2APIC" "CPUs are not in x2APIC mode" \
     -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host

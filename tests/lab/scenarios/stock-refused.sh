@@ -3,7 +3,8 @@
 #: kernel  stock
 #: labs    vmx svm
 #: timeout 120
-#: groups  check
+#: groups.vmx long
+#: groups.svm check svm
 
 refused "direct mode on a stock kernel" "boot a kernel with the hpvm patches" \
     -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
