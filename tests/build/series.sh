@@ -1,11 +1,16 @@
 #!/bin/bash
-# Each patch of both series compiles on top of those before it: everything in the
-# directories that the series touches. (The overlay alone is nothing to compile:
-# no Makefile names it yet.)
+# Each patch of both series compiles on top of those before it: the files that it
+# touches, and where it touches a header, the header's directory; with "all" everything
+# in the directories that the series touches, which is compiled at the end in any case.
+# (The overlay alone is nothing to compile: no Makefile names it yet.)
+# Usage: tests/build/series.sh [all]
 # shellcheck disable=SC2317  # functions that check calls
 set -uo pipefail
 . "$(dirname "$0")/tap.sh"
 cd "$TOP" || exit
+
+how=${1:-touched}
+[ $# = 0 ] || [ "$*" = all ] || { echo "Usage: $0 [all]" >&2; exit 2; }
 
 # commits NAME TREE STACK: bring the tree up to date, and list its hook commits.
 commits() {
@@ -25,18 +30,27 @@ scratch
 commits linux linux-series kernel-patches
 src=$CACHE/src/linux-series
 # Directories as the kernel's make knows them: those with a Makefile.
-mapfile -t targets < <(grep -vE '^(tools|Documentation|samples)/|/include/|^include/' "$SCRATCH/linux.files" |
+directories() {
     while read -r file; do
         dir=${file%/*}
         until [ -e "$src/$dir/Makefile" ] || [ -e "$src/$dir/Kbuild" ]; do dir=${dir%/*}; done
         echo "$dir/"
-    done | sort -u)
+    done | sort -u
+}
+# Built for other files, or by themselves: not by this kernel's make.
+elsewhere='^(tools|Documentation|samples)/|/include/|^include/'
+mapfile -t all < <(grep -vE "$elsewhere" "$SCRATCH/linux.files" | directories)
 while read -r rev; do
+    git -C "$src" diff --name-only "$rev^" "$rev" | grep -vE "$elsewhere" >"$SCRATCH/touched"
+    mapfile -t targets < <(sed -nE 's/\.[cS]$/.o/p' "$SCRATCH/touched"
+        grep '\.h$' "$SCRATCH/touched" | directories)
+    # A patch of Makefiles and the like
+    [ "$how" = touched ] && [ ${#targets[@]} != 0 ] || targets=("${all[@]}")
     check "Linux builds: $(title linux-series "$rev")" \
         env REV="$rev" scripts/build-kernel linux-series linux-series lab.config -- "${targets[@]}"
 done <"$SCRATCH/linux"
 check "Linux builds with all of it switched on" \
-    scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${targets[@]}"
+    scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${all[@]}"
 
 commits qemu qemu-series qemu-hpvm
 # The names of objects have their source's path in them, with _ for /.

@@ -4,7 +4,8 @@
 #: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 600
-#: groups  check
+#: groups.vmx long
+#: groups.svm check svm
 
 LINES=200
 linux_guest "idle=poll hpvm.serial=$LINES" \
