@@ -12,14 +12,16 @@ cd "$TOP" || exit
 how=${1:-touched}
 [ $# = 0 ] || [ "$*" = all ] || { echo "Usage: $0 [all]" >&2; exit 2; }
 
-# commits NAME TREE STACK: bring the tree up to date, and list its hook commits.
+# commits NAME TREE STACK: bring the tree up to date, and list its hook commits and the
+# files that they and the overlay touch.
 commits() {
+    local overlay tree=$CACHE/src/$2
     scripts/stack sync "$2" || exit
-    git -C "$CACHE/src/$2" log --reverse --format='%H %s' refs/tags/base..HEAD |
-        sed "0,/$(sed -n 's/^Subject: //p' "$3/overlay.msg" | sed 's,[/.*[],\\&,g')/d; s/ .*//" >"$SCRATCH/$1"
+    overlay=$(git -C "$tree" log --format=%H --fixed-strings \
+        --grep="$(sed -n 's/^Subject: //p' "$3/overlay.msg")" refs/tags/base..HEAD | tail -n 1)
+    git -C "$tree" rev-list --reverse "$overlay..HEAD" >"$SCRATCH/$1"
     check "$1: the series has patches after the overlay" test -s "$SCRATCH/$1"
-    git -C "$CACHE/src/$2" diff --name-only refs/tags/base HEAD |
-        grep -E '\.[chS]$' >"$SCRATCH/$1.files"
+    git -C "$tree" diff --name-only "$overlay^" HEAD | grep -E '\.[chS]$' >"$SCRATCH/$1.files"
 }
 
 title() {
@@ -29,23 +31,39 @@ title() {
 scratch
 commits linux linux-series kernel-patches
 src=$CACHE/src/linux-series
-# Directories as the kernel's make knows them: those with a Makefile.
+# The directory of a file as the kernel's make knows it: one with a Makefile.
+directory() {
+    local dir=${1%/*}
+    until [ -e "$src/$dir/Makefile" ] || [ -e "$src/$dir/Kbuild" ]; do dir=${dir%/*}; done
+    echo "$dir/"
+}
 directories() {
+    while read -r file; do directory "$file"; done | sort -u
+}
+# The object of a source; for a header, or a source that others include, the directory.
+objects() {
+    local file object
     while read -r file; do
-        dir=${file%/*}
-        until [ -e "$src/$dir/Makefile" ] || [ -e "$src/$dir/Kbuild" ]; do dir=${dir%/*}; done
-        echo "$dir/"
+        object=${file%.*}.o
+        if [ "${file##*.}" != h ] && grep -qsw "${object##*/}" "$src/$(directory "$file")"/{Makefile,Kbuild}; then
+            echo "$object"
+        else
+            directory "$file"
+        fi
     done | sort -u
 }
 # Built for other files, or by themselves: not by this kernel's make.
 elsewhere='^(tools|Documentation|samples)/|/include/|^include/'
+last=$(tail -n 1 "$SCRATCH/linux")
 mapfile -t all < <(grep -vE "$elsewhere" "$SCRATCH/linux.files" | directories)
 while read -r rev; do
-    git -C "$src" diff --name-only "$rev^" "$rev" | grep -vE "$elsewhere" >"$SCRATCH/touched"
-    mapfile -t targets < <(sed -nE 's/\.[cS]$/.o/p' "$SCRATCH/touched"
-        grep '\.h$' "$SCRATCH/touched" | directories)
-    # A patch of Makefiles and the like
-    [ "$how" = touched ] && [ ${#targets[@]} != 0 ] || targets=("${all[@]}")
+    mapfile -t targets < <(git -C "$src" diff --name-only "$rev^" "$rev" |
+        grep -vE "$elsewhere" | grep -E '\.[chS]$' | objects)
+    if [ "$how" = all ] || [ ${#targets[@]} = 0 ]; then
+        # The last one has nothing of its own: it switches on what is compiled below.
+        [ "$how" = all ] || [ "$rev" != "$last" ] || continue
+        targets=("${all[@]}")
+    fi
     check "Linux builds: $(title linux-series "$rev")" \
         env REV="$rev" scripts/build-kernel linux-series linux-series lab.config -- "${targets[@]}"
 done <"$SCRATCH/linux"
