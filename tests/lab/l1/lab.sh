@@ -13,11 +13,17 @@ ok() { echo "ok $*" >&3; }
 not_ok() { echo "not ok $*" >&3; }
 skip() { echo "skip $*" >&3; }
 
-# check DESCRIPTION COMMAND...: one test, passed when the command succeeds.
+# check DESCRIPTION COMMAND...: one test, passed when the command succeeds; check succeeds
+# then, too.
 check() {
     description=$1
     shift
-    if "$@"; then ok "$description"; else not_ok "$description"; fi
+    if "$@"; then
+        ok "$description"
+    else
+        not_ok "$description"
+        return 1
+    fi
 }
 
 # is DESCRIPTION GOT WANTED
@@ -680,11 +686,7 @@ measure_network() {
     if [ -n "$PIN_CPU" ]; then
         check "$name: the vCPU is pinned to CPU $PIN_CPU" pin_vcpus "$PIN_CPU"
     fi
-    if ! await_guest 120 hpvm:.ready; then
-        not_ok "$name: the guest is up"
-        return
-    fi
-    ok "$name: the guest is up"
+    check "$name: the guest is up" await_guest 120 hpvm:.ready || return
     # The only one that is left.
     for card in /sys/class/net/eth*; do
         ifconfig "${card##*/}" 192.168.7.1 netmask 255.255.255.0 up
