@@ -5,9 +5,8 @@
 #: cpus    5
 #: cmdline isolcpus=domain,managed_irq,1-4 nohz_full=1-4 rcu_nocbs=1-4 irqaffinity=0
 #: timeout 900
-#: groups  long
-# Not in 'make check': in the svm lab the guest's second boot may halt in the kernel's
-# decompressor ("invalid header"), which an ordinary guest of the unpatched kernel does, too.
+#: groups.vmx long
+#: groups.svm check svm
 
 direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "$1" ]; }
 restarted() { [ "$(grep -c hpvm:.ready "$GUEST_LOG")" = 2 ]; }
