@@ -54,19 +54,18 @@ objects() {
 }
 # Built for other files, or by themselves: not by this kernel's make.
 elsewhere='^(tools|Documentation|samples)/|/include/|^include/'
-last=$(tail -n 1 "$SCRATCH/linux")
 mapfile -t all < <(grep -vE "$elsewhere" "$SCRATCH/linux.files" | directories)
+touched() {
+    git -C "$src" diff --name-only "$1^" "$1" | grep -vE "$elsewhere" | grep -E '\.[chS]$' | objects
+}
+# Without the last one, which has nothing of its own: it switches on what is compiled below.
 while read -r rev; do
-    mapfile -t targets < <(git -C "$src" diff --name-only "$rev^" "$rev" |
-        grep -vE "$elsewhere" | grep -E '\.[chS]$' | objects)
-    if [ "$how" = all ] || [ ${#targets[@]} = 0 ]; then
-        # The last one has nothing of its own: it switches on what is compiled below.
-        [ "$how" = all ] || [ "$rev" != "$last" ] || continue
-        targets=("${all[@]}")
-    fi
+    targets=()
+    [ "$how" = all ] || mapfile -t targets < <(touched "$rev")
+    [ ${#targets[@]} != 0 ] || targets=("${all[@]}")
     check "Linux builds: $(title linux-series "$rev")" \
         env REV="$rev" scripts/build-kernel linux-series linux-series lab.config -- "${targets[@]}"
-done <"$SCRATCH/linux"
+done < <(sed '$d' "$SCRATCH/linux")
 check "Linux builds with all of it switched on" \
     scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${all[@]}"
 
