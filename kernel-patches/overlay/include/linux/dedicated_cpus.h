@@ -16,11 +16,12 @@
 #include <linux/sched.h>
 
 /*
- * What is used of workqueue.c, timer.c and watchdog.c.  Here, since headers of those
- * are included everywhere.
+ * What is used of workqueue.c, timer.c, hrtimer.c and watchdog.c.  Here, since headers of
+ * those are included everywhere.
  */
 bool workqueue_unbound_exclude_cpu(unsigned int cpu, bool exclude);
 void timers_evacuate_cpu(unsigned int cpu);
+void hrtimers_evacuate_cpu(unsigned int cpu);
 bool lockup_detector_watch_cpu(unsigned int cpu, bool watch);
 
 #ifdef CONFIG_DEDICATED_CPUS

@@ -130,6 +130,7 @@ static long join_timer_hierarchy(void *unused)
 static long fetch_timers(void *cpu)
 {
 	timers_evacuate_cpu((unsigned long)cpu);
+	hrtimers_evacuate_cpu((unsigned long)cpu);
 	return 0;
 }
 
