@@ -36,6 +36,26 @@ void __irq_avoid_dedicated_cpus(struct cpumask *mask)
 		cpumask_andnot(mask, cpu_online_mask, &irq_dedicated_mask);
 }
 
+static bool irq_has_left(struct irq_data *data, unsigned int cpu)
+{
+	return data->irq < per_cpu(irq_moved_bits, cpu) &&
+	       test_bit(data->irq, per_cpu(irq_moved, cpu));
+}
+
+/*
+ * Will the interrupt return to a dedicated CPU, as its owner still allows?  Then it was
+ * only passing through those that were taken after that one.
+ */
+static bool irq_returns(struct irq_data *data)
+{
+	unsigned int cpu;
+
+	for_each_cpu_and(cpu, irq_data_get_affinity_mask(data), &irq_dedicated_mask)
+		if (irq_has_left(data, cpu))
+			return true;
+	return false;
+}
+
 static bool irq_is_on(struct irq_data *data, unsigned int cpu)
 {
 	if (!irqd_is_started(data) || irqd_is_per_cpu(data))
@@ -82,6 +102,7 @@ static long irq_move_all_off(void *unused)
 {
 	unsigned int irq, cpu = raw_smp_processor_id();
 	unsigned long flags;
+	struct irq_data *data;
 	struct irq_desc *desc;
 	long r = 0;
 
@@ -91,11 +112,12 @@ static long irq_move_all_off(void *unused)
 		if (!desc)
 			continue;
 		raw_spin_lock_irqsave(&desc->lock, flags);
-		if (irq_is_on(irq_desc_get_irq_data(desc), cpu)) {
+		data = irq_desc_get_irq_data(desc);
+		if (irq_is_on(data, cpu)) {
 			/* Of an earlier move; with that pending there's no other. */
 			irq_force_complete_move(desc);
 			if (irq_move_off(desc, cpu)) {
-				if (irq < per_cpu(irq_moved_bits, cpu))
+				if (irq < per_cpu(irq_moved_bits, cpu) && !irq_returns(data))
 					__set_bit(irq, per_cpu(irq_moved, cpu));
 			} else {
 				pr_warn("CPU %u: interrupt %u can't be moved away\n", cpu, irq);
@@ -139,7 +161,7 @@ static long irq_complete_moves(void *unused)
  * Interrupts that were raised before have been handled when it returns.
  *
  * Returns 0, -ENOMEM, or -ENOTEMPTY if there is one that can't be moved; the log
- * names it.
+ * names it.  After an error the caller calls irq_release_cpu(), too.
  */
 int irq_dedicate_cpu(unsigned int cpu)
 {
@@ -161,8 +183,6 @@ int irq_dedicate_cpu(unsigned int cpu)
 	r = work_on_cpu(cpu, irq_move_all_off, NULL);
 	usleep_range(2000, 4000);
 	work_on_cpu(cpu, irq_complete_moves, NULL);
-	if (r)
-		irq_release_cpu(cpu);
 	return r;
 }
 
@@ -176,8 +196,7 @@ static bool irq_belongs_to(struct irq_data *data, unsigned int cpu)
 
 	if (!irqd_is_started(data) || !cpumask_test_cpu(cpu, affinity))
 		return false;
-	if (data->irq < per_cpu(irq_moved_bits, cpu) &&
-	    test_bit(data->irq, per_cpu(irq_moved, cpu)))
+	if (irq_has_left(data, cpu))
 		return true;
 	return irqd_affinity_is_managed(data) &&
 	       !cpumask_intersects(irq_data_get_effective_affinity_mask(data), affinity);
@@ -202,6 +221,9 @@ void irq_release_cpu(unsigned int cpu)
 	struct irq_desc *desc;
 	unsigned int irq;
 
+	/* There was no memory for it when the CPU was to be taken. */
+	if (!per_cpu(irq_moved, cpu))
+		return;
 	static_branch_dec(&dedicated_cpus_key);
 	cpumask_clear_cpu(cpu, &irq_dedicated_mask);
 

@@ -53,10 +53,8 @@ int hpvm_isolate(unsigned int cpu)
 
 	smp_call_function_single(cpu, take_vectors, NULL, 1);
 	r = irq_dedicate_cpu(cpu);
-	if (r) {
-		smp_call_function_single(cpu, give_vectors, NULL, 1);
-		return r;
-	}
+	if (r)
+		goto irq;
 	r = sched_dedicate_cpu(cpu);
 	if (r)
 		goto irq;
