@@ -452,6 +452,7 @@ static void set_bind_error(Error **errp, int ret,
                            const struct kvm_hpvm_bind *bind)
 {
     g_autofree char *holder = NULL;
+    g_autofree char *isolated = NULL;
 
     switch (ret) {
     case -EBUSY:
@@ -477,8 +478,13 @@ static void set_bind_error(Error **errp, int ret,
                    "hpvm-cpus=", bind->pcpu);
         break;
     case -ENOSPC:
+        if (!g_file_get_contents(SYS_CPU "/isolated", &isolated, NULL, NULL)) {
+            isolated = g_strdup("the others");
+        }
         error_setg(errp, "hpvm: CPU %u is the last one that the host has for "
-                   "itself; leave it out of hpvm-cpus=", bind->pcpu);
+                   "itself, %s being dedicated or isolated (hpvm-status shows "
+                   "to whom); leave it out of hpvm-cpus=", bind->pcpu,
+                   g_strchomp(isolated));
         break;
     case -ENODEV:
         error_setg(errp, "hpvm: CPU %u went offline; write 1 to "
