@@ -26,6 +26,9 @@ check() {
     fi
 }
 
+# is_json DESCRIPTION FILE: the runner reads it.
+is_json() { echo "json $1: $(tr -d '\n' <"$2")" >&3; }
+
 # is DESCRIPTION GOT WANTED
 is() {
     if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1 (got '$2', wanted '$3')"; fi
@@ -206,15 +209,20 @@ linux_guest() {
 # --- another kernel for the host ------------------------------------------------
 
 # start_kernel [-p]: go on with the kernel /files/bzImage, or after a panic with -p. It
-# says that it runs, which ends the scenario.
+# says that it runs, and on which CPUs, which ends the scenario: a CPU that was in a guest
+# starts anew only if it left that and stopped.
 start_kernel() {
-    mkdir -p /run/next/bin /run/next/dev
+    mkdir -p /run/next/bin /run/next/dev /run/next/sys
     cp /bin/busybox /run/next/bin/
     cat >/run/next/init <<'END'
 #!/bin/busybox sh
 busybox mount -t devtmpfs devtmpfs /dev
+busybox mount -t sysfs sysfs /sys
 busybox stty -F /dev/ttyS1 raw -echo
 echo "ok another kernel runs" >/dev/ttyS1
+read -r online </sys/devices/system/cpu/online
+[ "$online" = 0-1 ] || echo -n "not " >/dev/ttyS1
+echo "ok on CPUs $online" >/dev/ttyS1
 echo "done" >/dev/ttyS1
 while :; do busybox sleep 1000; done
 END
@@ -222,7 +230,7 @@ END
     (cd /run/next && find . | cpio -o -H newc) >/run/next.cpio
     # What the host itself was told, but for the memory that it set apart.
     kexec "$@" /files/bzImage /run/next.cpio \
-        "$(sed 's/crashkernel=[^ ]*//' /proc/cmdline) nr_cpus=1"
+        "$(sed 's/crashkernel=[^ ]*//' /proc/cmdline) nr_cpus=2"
 }
 
 # --- exits over the guest's quiet interval ------------------------------------
