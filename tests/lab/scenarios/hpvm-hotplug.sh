@@ -8,6 +8,14 @@
 #: groups.svm check svm
 
 online() { cat /sys/devices/system/cpu/online; }
+# new_task_runs_on CPUS: where one that may run on these does.
+new_task_runs_on() {
+    taskset -c "$1" sh -c 'while :; do :; done' &
+    nap
+    # Field 39 of proc(5), where the last CPU is; the name has no blanks.
+    cut -d' ' -f39 /proc/$!/stat
+    kill $!
+}
 set_online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }
 
 direct_guest 120
@@ -19,16 +27,26 @@ check "CPU 2 can" set_online 2 0
 hmp info hpvm
 is "and is offline" "$(online)" 0-1
 check "the host's timers work" timeout 10 sleep 1
-taskset -c 0-1 sh -c 'while :; do :; done' &
-HOG=$!
-nap
-# Field 39 of proc(5), where the last CPU is; the name has no blanks.
-is "new tasks don't go to the guest's CPU" "$(cut -d' ' -f39 /proc/$HOG/stat)" 0
-kill $HOG
+is "new tasks don't go to the guest's CPU" "$(new_task_runs_on 0-1)" 0
 check "CPU 2 comes back" set_online 2 1
 is "and is online" "$(online)" 0-2
 is "the guest's CPU is still isolated" "$(cat /sys/devices/system/cpu/isolated)" 1
 check "CPU 2 works" taskset -c 2 timeout 10 sleep 1
+
+# An administrator isolates CPU 2: the scheduler's domains are made anew, twice.
+mkdir /run/cgroup
+mount -t cgroup2 none /run/cgroup
+echo +cpuset >/run/cgroup/cgroup.subtree_control
+mkdir /run/cgroup/part
+echo 2 >/run/cgroup/part/cpuset.cpus
+echo isolated >/run/cgroup/part/cpuset.cpus.partition
+is "CPU 2 can be isolated beside it" "$(cat /run/cgroup/part/cpuset.cpus.partition)" isolated
+is "new tasks stay away from both" "$(new_task_runs_on 0-2)" 0
+echo member >/run/cgroup/part/cpuset.cpus.partition
+rmdir /run/cgroup/part
+is "the guest's CPU is isolated afterwards" "$(cat /sys/devices/system/cpu/isolated)" 1
+is "new tasks stay away from it" "$(new_task_runs_on 0-1)" 0
+
 hpvm-status
 hmp info hpvm
 check "the guest is still in direct mode" hpvm_direct

@@ -4,6 +4,7 @@
 #: kernel  hpvm
 #: cpus    5
 #: memory  1024
+#: cmdline rcupdate.rcu_cpu_stall_timeout=3 watchdog_thresh=1
 #: timeout 3000
 #: exact   yes
 #: groups  long
