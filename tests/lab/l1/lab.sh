@@ -778,6 +778,14 @@ loc() { awk '$1 == "LOC:" { print $3 }' /proc/interrupts; }
 
 hpvm_bound() { qmp query-hpvm | grep -q '"host-cpu": 1'; }
 
+# host_lacks ITEM: hpvm-status calls it missing, and the host not ready.
+host_lacks() {
+    hpvm-status --check >/run/said
+    is "hpvm-status says that the host isn't ready" $? 1
+    cat /run/said
+    check "for: $1" grep -q "^missing  $1" /run/said
+}
+
 # refused DESCRIPTION TEXT QEMU-ARGUMENT...: QEMU ends at once and says TEXT.
 refused() {
     description=$1

@@ -9,5 +9,6 @@
 
 refused "direct mode without x2APIC" "CPUs are not in x2APIC mode" \
     -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
+host_lacks "the host uses x2APIC"
 measure_apic ordinary "deadline count=100" -accel kvm -cpu host
 is "an ordinary guest runs" "$(figure timers_fired)" 100

@@ -184,8 +184,9 @@ static int one_call(struct fuzzer *f)
 	struct kvm_hpvm_ctrl ctrl;
 	struct kvm_msi msi;
 	struct kvm_enable_cap cap;
+	struct kvm_hpvm_irqs irqs;
 
-	switch (any(f, 16)) {
+	switch (any(f, 17)) {
 	case 0 ... 2:
 		return bind_any(f, vcpu);
 	case 3:
@@ -225,6 +226,11 @@ static int one_call(struct fuzzer *f)
 	case 11:
 		/* A null pointer; no such command. */
 		return ioctl(vcpu->fd, any(f, 2) ? KVM_HPVM_BIND : _IO(KVMIO, 0xf0 + any(f, 8)), 0);
+	case 12:
+		/* There is none: whatever the room is said to be, nothing is written there. */
+		irqs.nr = number(f, 2);
+		irqs.flags = any(f, 8) ? 0 : number(f, 2);
+		return __vm_ioctl(vcpu->vm, KVM_HPVM_GET_IRQS, &irqs);
 	default:
 		return run_some(vcpu);
 	}
