@@ -252,11 +252,12 @@ static void weather_storm(void)
 	put_result("storm_begins", "", 1);
 	handled = 0;
 	raise_always = 1;
-	for (i = 0; i < storm; i++)
+	/* How many come meanwhile is up to the CPU that raises them. */
+	for (i = 0; i < storm || handled < 10; i++)
 		in8(COM1 + 5);
 	raise_always = 0;
 	spin(10000000);
-	put_result("storm_exits", "", storm);
+	put_result("storm_exits", "", i);
 	put_result("storm_handled", "", handled);
 }
 
