@@ -136,9 +136,9 @@ static long irq_move_all_off(void *unused)
  */
 static long irq_complete_moves(void *unused)
 {
-	unsigned int irq, cpu = raw_smp_processor_id();
 	unsigned long flags;
 	struct irq_desc *desc;
+	unsigned int irq;
 
 	irq_lock_sparse();
 	for_each_active_irq(irq) {
