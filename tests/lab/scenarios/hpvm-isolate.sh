@@ -29,9 +29,12 @@ sleepers() {
     awk '$1 == "cpu:" { on = $2 == 1 } $1 == "Tick" { on = 0 }
         on && / hrtimer_wakeup,/ { n++ } END { print n + 0 }' /proc/timer_list
 }
-# counter NAME: what the kernel has counted there.
-counter() { awk -v name="$1" '$1 == name { print $2 }' /sys/kernel/debug/hpvm/cpu1; }
-more() { [ "$(counter "$1")" -gt "$2" ]; }
+timer_is_there() { [ "$(sleepers)" -gt 0 ]; }
+# grew COUNTER: since 'snapshot was'.
+grew() {
+    snapshot now
+    eval "[ \$now_$1 -gt \$was_$1 ]"
+}
 # effective IRQ MASK
 effective() { [ "$(cat "/proc/irq/$1/effective_affinity")" = "$2" ]; }
 
@@ -53,7 +56,7 @@ check "before: the host's tasks use CPU 1" wait_for 10 on_cpu1
 check "before: an interrupt is on CPU 1" effective 3 2
 taskset -c 1 sleep 100000 &
 SLEEPER=$!
-check "before: so is the timer of a task that sleeps" wait_for 5 [ "$(sleepers)" -gt 0 ]
+check "before: so is the timer of a task that sleeps" wait_for 5 timer_is_there
 before=$(settings)
 echo "$before"
 
@@ -81,17 +84,17 @@ hog &
 HOG2=$!
 nap
 check "new tasks stay away" not on_cpu1
-n=$(counter nmis)
+snapshot was
 taskset -p 2 $HOG1
 check "one that is allowed nowhere else comes" wait_for 5 on_cpu1
-check "by an NMI" more nmis "$n"
+check "by an NMI" grew nmis
 taskset -p 3 $HOG1
 check "and leaves when it may" wait_for 5 not on_cpu1
 # Code that all CPUs must see is patched.
-n=$(counter nmi_call_function_single)
+snapshot was
 echo 1 >/sys/kernel/tracing/events/sched/sched_process_exec/enable
 echo 0 >/sys/kernel/tracing/events/sched/sched_process_exec/enable
-check "a function call on all CPUs comes by an NMI" more nmi_call_function_single "$n"
+check "a function call on all CPUs comes by an NMI" grew nmi_call_function_single
 hpvm-status | tee /run/status
 hpvm-status --json | tee /run/status.json
 check "hpvm-status knows the VM" \
@@ -125,7 +128,8 @@ check "the time is the guest's ($(delta guest) of $ticks ticks)" \
 
 # Ordinary grace periods, whose callbacks run; umount would ask all CPUs to hurry.
 echo 1 >/sys/kernel/rcu_normal
-check "RCU's grace periods end" timeout 20 sh -c 'mount -t tmpfs none /mnt && umount /mnt'
+check "RCU's grace periods end" timeout 20 sh -c \
+    'echo 3 >/proc/sys/vm/drop_caches && mount -t tmpfs none /mnt && umount /mnt'
 echo 0 >/sys/kernel/rcu_normal
 
 kill -9 "$GUEST_PID"

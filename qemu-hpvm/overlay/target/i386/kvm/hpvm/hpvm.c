@@ -478,13 +478,11 @@ static void set_bind_error(Error **errp, int ret,
                    "hpvm-cpus=", bind->pcpu);
         break;
     case -ENOSPC:
-        if (!g_file_get_contents(SYS_CPU "/isolated", &isolated, NULL, NULL)) {
-            isolated = g_strdup("the others");
-        }
+        g_file_get_contents(SYS_CPU "/isolated", &isolated, NULL, NULL);
         error_setg(errp, "hpvm: CPU %u is the last one that the host has for "
                    "itself, %s being dedicated or isolated (hpvm-status shows "
                    "to whom); leave it out of hpvm-cpus=", bind->pcpu,
-                   g_strchomp(isolated));
+                   isolated && *g_strchomp(isolated) ? isolated : "the others");
         break;
     case -ENODEV:
         error_setg(errp, "hpvm: CPU %u went offline; write 1 to "
