@@ -1,13 +1,14 @@
 #!/bin/bash
 # The kernel's unit tests of the stack, which the lab's kernel has in it, booted in
-# QEMU's own emulation.
+# QEMU's own emulation. With an IOMMU, which the kernel wants for x2APIC.
 set -uo pipefail
 . "$(dirname "$0")/tap.sh"
 cd "$TOP" || exit
 
 make kernel || exit
 log=build/log/kunit-console.log
-timeout 300 "$CACHE/build/qemu-hpvm/qemu-system-x86_64" -accel tcg -M q35 -cpu max -m 512 -smp 2 \
+timeout 300 "$CACHE/build/qemu-hpvm/qemu-system-x86_64" -accel tcg -M q35,kernel-irqchip=split \
+    -cpu max -m 512 -smp 2 -device intel-iommu,intremap=on,eim=on \
     -L "$CACHE/build/qemu-hpvm/pc-bios/optionrom" -bios /usr/share/seabios/bios-256k.bin \
     -kernel "$CACHE/build/linux-hpvm/arch/x86/boot/bzImage" \
     -append 'console=ttyS0 panic=-1 kunit.filter_glob=hpvm* kunit_shutdown=reboot' \

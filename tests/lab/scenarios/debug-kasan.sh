@@ -7,6 +7,6 @@
 #: devices.svm -device edu,addr=6
 #: timeout     3600
 #: groups      debug
-#: files       {build}/selftests-hpvm/x86_64/hpvm_[!it]*_test
+#: files       {build}/selftests-hpvm/x86_64/hpvm_[!i]*_test
 
 watched_run

@@ -6,6 +6,6 @@
 #: timeout   600
 #: exact.svm yes
 #: groups    check svm
-#: files     {build}/selftests-hpvm/x86_64/hpvm_timer_test
+#: files     {build}/selftests-hpvm/x86_64/hpvm_isolation_test
 
 report_selftests

@@ -8,7 +8,7 @@
 #: right   hw-vuln/
 #: groups  hardened
 #: files   {build}/linux-hardened/arch/x86/kvm/kvm*.ko
-#: files   {build}/selftests-hpvm/x86_64/hpvm_[!it]*_test
+#: files   {build}/selftests-hpvm/x86_64/hpvm_[!i]*_test
 
 case $LAB in
 vmx) module=kvm_intel file=kvm-intel.ko ;;

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Tests of the decisions in logic.h. */
+/*
+ * Tests of the decisions in logic.h, and of what no host's device does: an interrupt
+ * that can't leave a CPU which is to be taken.
+ */
 #include <kunit/test.h>
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/pid.h>
+
+#include <asm/hpvm.h>
 
 #include "logic.h"
 
@@ -190,6 +198,75 @@ static void msi_vectors_of_exceptions_and_of_class_15_stay_out(struct kunit *tes
 	}
 }
 
+/* Of a chip that does as it's told, and of one that doesn't. */
+static int irq_moves(struct irq_data *data, const struct cpumask *mask, bool force)
+{
+	irq_data_update_effective_affinity(data, cpumask_of(cpumask_first(mask)));
+	return IRQ_SET_MASK_OK;
+}
+
+static int irq_sticks(struct irq_data *data, const struct cpumask *mask, bool force)
+{
+	return -EIO;
+}
+
+static struct irq_chip moving_chip = { .name = "moves", .irq_set_affinity = irq_moves };
+static struct irq_chip sticky_chip = { .name = "sticks", .irq_set_affinity = irq_sticks };
+
+static irqreturn_t handle_nothing(int irq, void *unused)
+{
+	return IRQ_HANDLED;
+}
+
+static int start_irq(struct kunit *test, struct irq_chip *chip, unsigned int cpu)
+{
+	int irq = irq_alloc_desc(NUMA_NO_NODE);
+
+	KUNIT_ASSERT_GT(test, irq, 0);
+	irq_set_chip_and_handler(irq, chip, handle_simple_irq);
+	irq_set_status_flags(irq, IRQ_MOVE_PCNTXT);
+	KUNIT_ASSERT_EQ(test, request_irq(irq, handle_nothing, 0, "hpvm-test", NULL), 0);
+	irq_set_affinity(irq, cpumask_of(cpu));
+	irq_data_update_effective_affinity(irq_get_irq_data(irq), cpumask_of(cpu));
+	return irq;
+}
+
+static void stop_irq(int irq)
+{
+	free_irq(irq, NULL);
+	irq_free_desc(irq);
+}
+
+static unsigned int cpu_of(int irq)
+{
+	return cpumask_first(irq_get_effective_affinity_mask(irq));
+}
+
+static void a_cpu_with_an_interrupt_that_sticks_stays_what_it_is(struct kunit *test)
+{
+	unsigned int cpu = cpumask_last(cpu_online_mask);
+	int moving, sticky;
+
+	if (!cpu || !hpvm_cpu_supported())
+		kunit_skip(test, "CPUs can't be dedicated here");
+
+	moving = start_irq(test, &moving_chip, cpu);
+	sticky = start_irq(test, &sticky_chip, cpu);
+	KUNIT_EXPECT_EQ(test, hpvm_cpu_take(cpu, task_pid(current)), -ENOTEMPTY);
+	KUNIT_EXPECT_NULL(test, hpvm_cpu_get_holder(cpu));
+	KUNIT_EXPECT_EQ(test, cpu_of(moving), cpu);
+	KUNIT_EXPECT_EQ(test, cpu_of(sticky), cpu);
+	KUNIT_EXPECT_TRUE(test, cpumask_equal(irq_get_affinity_mask(moving), cpumask_of(cpu)));
+	stop_irq(sticky);
+
+	/* Nothing else was in the way. */
+	KUNIT_ASSERT_EQ(test, hpvm_cpu_take(cpu, task_pid(current)), 0);
+	KUNIT_EXPECT_NE(test, cpu_of(moving), cpu);
+	hpvm_cpu_give(cpu);
+	KUNIT_EXPECT_EQ(test, cpu_of(moving), cpu);
+	stop_irq(moving);
+}
+
 static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(vectors_below_16_are_not_accepted),
 	KUNIT_CASE(one_vector_of_each_class_is_recreatable),
@@ -205,6 +282,7 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
 	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
 	KUNIT_CASE(msi_vectors_of_exceptions_and_of_class_15_stay_out),
+	KUNIT_CASE(a_cpu_with_an_interrupt_that_sticks_stays_what_it_is),
 	{}
 };
 

@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host's timers of a CPU whose LAPIC timer a guest has (KVM_CAP_X86_HPVM): none
- * is lost, and none late by more than a tick.
+ * What the host still does on a CPU whose local APIC a guest has (KVM_CAP_X86_HPVM).
+ *
+ * Its timers; none is lost, and none late by more than a tick:
  *
  * - Pinned timers of the kernel: the clock of a software event of perf, which takes a
  *   sample each time it fires.
  * - Timers of threads that may run on this CPU only.
  * - The vCPU thread's own ones, by the clock and by its CPU time.
+ *
+ * Its IPIs: each kind comes as an NMI, and what it's for is done. That the CPU stops
+ * when the host does is for tests of whole hosts.
  */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 #include <asm/barrier.h>
+#include <linux/membarrier.h>
 #include <linux/perf_event.h>
 
 #include "kvm_test_harness.h"
@@ -23,6 +30,7 @@
 
 #define PERIOD_NS	10000000LL
 #define NR_PERIODS	30
+#define NR_IPIS		20
 /* Of perf's ring buffer, besides the one that describes it; a power of 2. */
 #define RING_PAGES	8
 
@@ -36,6 +44,9 @@ static void handle_eoi(struct ex_regs *regs)
 	guest_eoi();
 }
 
+/* Of the guest, which grow. */
+static uint64_t rounds;
+
 /* Has interrupts on and its timer armed, and never leaves. */
 static void guest_code(void)
 {
@@ -45,6 +56,7 @@ static void guest_code(void)
 	for (;;) {
 		wrmsr(MSR_IA32_TSC_DEADLINE, rdtsc() + 1000);
 		guest_open(1000);
+		WRITE_ONCE(rounds, rounds + 1);
 	}
 }
 
@@ -118,6 +130,7 @@ static void start(struct runner *r)
 {
 	struct sigaction sa = { .sa_handler = handle_signal };
 	struct kvm_vcpu *vcpu = hpvm_vm_create(guest_code, features);
+	uint64_t *running = addr_gva2hva(vcpu->vm, (vm_vaddr_t)&rounds);
 	int i;
 
 	memset(r, 0, sizeof(*r));
@@ -131,7 +144,7 @@ static void start(struct runner *r)
 	TEST_ASSERT_DIRECT(vcpu);
 	kvm_pin_this_task_to_pcpu(0);
 	TEST_ASSERT(!pthread_create(&r->thread, NULL, run_vcpu, r), "pthread_create()");
-	while (!READ_ONCE(r->tid))
+	while (!READ_ONCE(*running))
 		sched_yield();
 	sleep_until(now_ns(CLOCK_MONOTONIC) + PERIOD_NS);
 }
@@ -332,6 +345,147 @@ TEST(vcpu_thread_cpu_time)
 	pr_info("late by %ld us\n", (r.at_cpu_ns - at) / 1000);
 	EXPECT_LT(r.at_cpu_ns - at, 2 * tick_ns);
 	EXPECT_GE(r.at_cpu_ns - at, 0);
+}
+
+/* --- IPIs -------------------------------------------------------------------- */
+
+/* A counter of the dedicated CPU. */
+static uint64_t count(const char *wanted)
+{
+	char path[64], name[64], value[64];
+	uint64_t n = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/hpvm/cpu%d", pcpu);
+	file = fopen(path, "r");
+	TEST_ASSERT(file, "%s: error %d", path, errno);
+	while (fscanf(file, "%63s %63s", name, value) == 2)
+		if (!strcmp(name, wanted))
+			n = strtoull(value, NULL, 0);
+	fclose(file);
+	TEST_ASSERT(n != (uint64_t)-1, "%s: no %s", path, wanted);
+	return n;
+}
+
+/* Until the counter is at least @value. */
+static void await_count(const char *name, uint64_t value)
+{
+	int64_t limit = now_ns(CLOCK_MONOTONIC) + 1000000000LL;
+
+	while (count(name) < value)
+		TEST_ASSERT(now_ns(CLOCK_MONOTONIC) < limit, "%s is still %ld, not %ld", name,
+			    count(name), value);
+}
+
+/* Each time that @cause is called, the CPU does its work, told by an NMI of this kind. */
+static void check_ipis(const char *kind, void (*cause)(struct runner *r))
+{
+	uint64_t sent, handled;
+	struct runner r;
+	int i;
+
+	start(&r);
+	for (i = 0; i < NR_IPIS; i++) {
+		sent = count(kind);
+		handled = count("doorbells");
+		cause(&r);
+		await_count(kind, sent + 1);
+		await_count("doorbells", handled + 1);
+	}
+	finish(&r);
+}
+
+/* A task that runs there becomes less important: the scheduler is to look again. */
+static void cause_reschedule(struct runner *r)
+{
+	struct sched_param fifo = { .sched_priority = 1 }, other = {};
+
+	TEST_ASSERT(!sched_setscheduler(r->tid, SCHED_FIFO, &fifo), "SCHED_FIFO isn't allowed");
+	TEST_ASSERT(!sched_setscheduler(r->tid, SCHED_OTHER, &other), "SCHED_OTHER");
+}
+
+TEST(reschedule)
+{
+	check_ipis("nmi_reschedule", cause_reschedule);
+}
+
+/* One CPU is called by a call for a single one, also when it's one of a mask. */
+static void cause_call(struct runner *r)
+{
+	TEST_ASSERT(!syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0),
+		    "membarrier(): error %d", errno);
+}
+
+TEST(call_function)
+{
+	TEST_ASSERT(!syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0),
+		    "membarrier(): error %d", errno);
+	check_ipis("nmi_call_function_single", cause_call);
+}
+
+/* Of this process, whose address space the vCPU's CPU has loaded. */
+static void cause_tlb_shootdown(struct runner *r)
+{
+	char *page = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	TEST_ASSERT(page != MAP_FAILED, "mmap(): error %d", errno);
+	WRITE_ONCE(*page, 1);
+	munmap(page, page_size);
+}
+
+/* /proc/interrupts: how many TLB shootdowns the CPU has handled. */
+static uint64_t tlb_shootdowns(void)
+{
+	uint64_t n = 0;
+	char line[4096];
+	char *at = NULL;
+	FILE *file;
+	int i;
+
+	file = fopen("/proc/interrupts", "r");
+	TEST_ASSERT(file, "/proc/interrupts: error %d", errno);
+	while (fgets(line, sizeof(line), file)) {
+		at = strstr(line, "TLB:");
+		if (at)
+			break;
+	}
+	fclose(file);
+	TEST_ASSERT(at, "/proc/interrupts has no TLB shootdowns");
+	at += strlen("TLB:");
+	/* All CPUs up to this one are online. */
+	for (i = 0; i <= pcpu; i++)
+		n = strtoull(at, &at, 10);
+	return n;
+}
+
+TEST(tlb_shootdown)
+{
+	uint64_t before = tlb_shootdowns();
+
+	check_ipis("nmi_call_function_single", cause_tlb_shootdown);
+	EXPECT_GE(tlb_shootdowns() - before, NR_IPIS);
+}
+
+/*
+ * A limit of CPU time needs ticks, for which the running tasks' CPUs are kicked: by
+ * irq_work, which travels between CPUs as a function call. The ticks come then.
+ */
+TEST(irq_work_and_ticks)
+{
+	struct rlimit limit = { .rlim_cur = 3600, .rlim_max = RLIM_INFINITY };
+	uint64_t calls, ticks, timer_nmis;
+	struct runner r;
+
+	start(&r);
+	calls = count("nmi_call_function_single");
+	ticks = count("timer_events");
+	timer_nmis = count("nmi_timer");
+	TEST_ASSERT(!setrlimit(RLIMIT_CPU, &limit), "setrlimit(): error %d", errno);
+	await_count("nmi_call_function_single", calls + 1);
+	await_count("timer_events", ticks + 10);
+	await_count("nmi_timer", timer_nmis + 10);
+	finish(&r);
 }
 
 int main(int argc, char *argv[])
