@@ -9,6 +9,7 @@
  *   count=N                         so many interrupts (1000)
  *   listen                          fewer, if a byte comes by the serial port
  *   ahead=N                         the timer's ticks to the next (20000)
+ *   settle=N                        ticks of the TSC before the first (0)
  *
  * Each interrupt is armed when the one before it was handled; between two marks
  * (mark.h) the host counts the exits.
@@ -54,6 +55,7 @@ void start_c(const char *cmdline)
 	wrmsr(X2APIC_TDCR, TDCR_DIVIDE_BY_1);
 	wrmsr(X2APIC_LVTT, VECTOR | (deadline ? LVTT_DEADLINE : periodic ? LVTT_PERIODIC : 0));
 	put_result("ready_after_ms", "", 0);
+	spin(number(cmdline, "settle=", 0));
 
 	mark(MARK_BEGIN);
 	if (periodic && !self)

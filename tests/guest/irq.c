@@ -8,6 +8,7 @@
  *   move=N      after so many of them go on to the next CPU and another vector, while
  *               one is on its way (0: never)
  *   pause=N     ticks of the TSC between two of them (0)
+ *   settle=N    ticks of the TSC before the first that counts (0)
  *   intx        not by MSI, but by the device's INTx, through the I/O APIC
  *   both        by a message to CPUs 0 and 1, each of which handles it
  *   lowest      by one of lowest priority: one of the two does
@@ -57,7 +58,7 @@
 static volatile uint32_t handled, stamp, nmis, strange;
 static volatile int hostile_now;
 static uint32_t samples[MAX_SAMPLES];
-static uint32_t cpus, irqs, move, pause, hostile, storm;
+static uint32_t cpus, irqs, move, pause, settle, hostile, storm;
 static int twice, intx, lowest;
 static uint32_t receivers = 1;		/* of each interrupt */
 static volatile int raise_now, raise_always;	/* for the other CPU */
@@ -279,6 +280,7 @@ static void raise_all(void)
 		set_message(address_of(0), FIRST_VECTOR);
 	for (i = 0; i < 10; i++)
 		raise_and_wait(&lost);
+	spin(settle);
 
 	handled = 0;
 	mark(MARK_BEGIN);
@@ -358,6 +360,7 @@ void start_c(const char *cmdline)
 	irqs = number(cmdline, "irqs=", 1000);
 	move = number(cmdline, "move=", 0);
 	pause = number(cmdline, "pause=", 0);
+	settle = number(cmdline, "settle=", 0);
 	hostile = number(cmdline, "hostile=", 0);
 	storm = number(cmdline, "storm=", 0);
 	twice = word(cmdline, "twice") != 0;

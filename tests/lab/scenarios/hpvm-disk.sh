@@ -65,7 +65,7 @@ hpvm-status
 qmp quit
 wait_guest 20
 check "exits were counted" count_report disk
-note "$(figure disk_irqs) interrupts of the disk, $(exits_total) exits"
+note "$(figure disk_irqs) interrupts of the disk, $(exits_said)"
 check "at most 10 exits" hardly_any_exits 10
 
 # While they fire: direct mode is left and entered, the guest stopped.
