@@ -52,8 +52,9 @@ habits+=,ARCH_INCLUDE_LINUX,FUNCTION_ARGUMENTS,EXPORT_SYMBOL,LINE_SPACING,LOGICA
 # checkpatch, on the complete series, which has the overlay too.
 scripts/stack series kernel "$SCRATCH/linux"
 # A copy: checkpatch takes a file that git knows for a source.
-for patch in kernel-patches/lab/*.patch; do
-    cp "$patch" "$SCRATCH/linux/lab-${patch##*/}"
+for patch in kernel-patches/{lab,stock}/*.patch; do
+    copy=${patch#*/}
+    cp "$patch" "$SCRATCH/linux/${copy/\//-}"
 done
 # What is ignored are KVM's own habits (lists of fields and statistics as macros,
 # <asm/...> in arch/x86, one-line stubs, conditions that upstream begins with the

@@ -39,8 +39,11 @@ for name in nanoseconds device_interrupts timer_events context_switches exits nm
     nmi_reboot; do
     eval "n=\$((last_$name - first_$name))"
     data "isolation.$name $n"
+    case $name in
+    nanoseconds) note "measured for $((n / 1000000)) ms" ;;
+    nmi_*) ;;
+    *) is "no $name" $n 0 ;;
+    esac
 done
-eval 'n=$((last_exits - first_exits - last_nmis + first_nmis))'
-is "but for NMIs the vCPU never left the guest" "$n" 0
 hpvm-status
 kill -9 "$GUEST_PID"
