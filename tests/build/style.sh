@@ -12,7 +12,7 @@ PATH=/usr/bin:$PATH
 mapfile -t files < <(git ls-files --cached --others --exclude-standard | while read -r f; do
     [ -f "$f" ] && echo "$f"
 done)
-mapfile -t ours < <(printf '%s\n' "${files[@]}" | grep -vE '^(kernel-patches|qemu-hpvm)/(overlay|patches|lab)/')
+mapfile -t ours < <(printf '%s\n' "${files[@]}" | grep -vE '^(kernel-patches|qemu-hpvm)/(overlay|patches|lab|stock)/')
 shell=() scenarios=() python=()
 for f in "${ours[@]}"; do
     case $f:$(head -n 1 "$f" | tr -d '\0') in

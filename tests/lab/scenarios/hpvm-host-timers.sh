@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-#: title     the host's timers of a guest's CPU: none is lost, none late by more than a tick
+#: title     the host on a guest's CPU: no timer is lost or late by a tick, IPIs are NMIs
 #: kernel    hpvm
 #: labs      vmx svm
+#: cpus      3
 #: memory    1024
 #: timeout   600
 #: exact.svm yes

@@ -7,7 +7,7 @@
 #: groups  bench long
 
 # Without that parameter KVM has each vCPU leave its guest every 5 minutes, to bring kvmclock
-# up to date.
+# up to date. The lab's kernel has no machine check polling, which does the same.
 # 'make check-long' takes ten minutes, after which RCU would have complained often.
 
 # Load that starts no process, and makes system calls all the time.

@@ -3,6 +3,7 @@
  * Tests of the decisions in logic.h, and of what no host's device does: an interrupt
  * that can't leave a CPU which is to be taken.
  */
+#include <kunit/resource.h>
 #include <kunit/test.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
@@ -198,9 +199,12 @@ static void msi_vectors_of_exceptions_and_of_class_15_stay_out(struct kunit *tes
 	}
 }
 
+static unsigned int moved;	/* how often */
+
 /* Of a chip that does as it's told, and of one that doesn't. */
 static int irq_moves(struct irq_data *data, const struct cpumask *mask, bool force)
 {
+	moved++;
 	irq_data_update_effective_affinity(data, cpumask_of(cpumask_first(mask)));
 	return IRQ_SET_MASK_OK;
 }
@@ -218,6 +222,13 @@ static irqreturn_t handle_nothing(int irq, void *unused)
 	return IRQ_HANDLED;
 }
 
+static void stop_irq(void *irq)
+{
+	free_irq((unsigned long)irq, NULL);
+	irq_free_desc((unsigned long)irq);
+}
+
+/* Until the test ends. */
 static int start_irq(struct kunit *test, struct irq_chip *chip, unsigned int cpu)
 {
 	int irq = irq_alloc_desc(NUMA_NO_NODE);
@@ -226,15 +237,10 @@ static int start_irq(struct kunit *test, struct irq_chip *chip, unsigned int cpu
 	irq_set_chip_and_handler(irq, chip, handle_simple_irq);
 	irq_set_status_flags(irq, IRQ_MOVE_PCNTXT);
 	KUNIT_ASSERT_EQ(test, request_irq(irq, handle_nothing, 0, "hpvm-test", NULL), 0);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, stop_irq, (void *)(long)irq), 0);
 	irq_set_affinity(irq, cpumask_of(cpu));
 	irq_data_update_effective_affinity(irq_get_irq_data(irq), cpumask_of(cpu));
 	return irq;
-}
-
-static void stop_irq(int irq)
-{
-	free_irq(irq, NULL);
-	irq_free_desc(irq);
 }
 
 static unsigned int cpu_of(int irq)
@@ -242,29 +248,38 @@ static unsigned int cpu_of(int irq)
 	return cpumask_first(irq_get_effective_affinity_mask(irq));
 }
 
+static int take(unsigned int cpu)
+{
+	int r = hpvm_cpu_take(cpu, task_pid(current));
+
+	if (!r)
+		hpvm_cpu_give(cpu);
+	return r;
+}
+
 static void a_cpu_with_an_interrupt_that_sticks_stays_what_it_is(struct kunit *test)
 {
 	unsigned int cpu = cpumask_last(cpu_online_mask);
+	struct pid *holder = hpvm_cpu_get_holder(cpu);
 	int moving, sticky;
 
-	if (!cpu || !hpvm_cpu_supported())
-		kunit_skip(test, "CPUs can't be dedicated here");
+	put_pid(holder);
+	if (!IS_ENABLED(CONFIG_DEDICATED_CPUS) || !cpu || !hpvm_cpu_supported() || holder)
+		kunit_skip(test, "CPU %u can't be dedicated", cpu);
 
 	moving = start_irq(test, &moving_chip, cpu);
+	/* Nothing else is in the way. */
+	KUNIT_ASSERT_EQ(test, take(cpu), 0);
+	KUNIT_EXPECT_EQ(test, cpu_of(moving), cpu);
+
 	sticky = start_irq(test, &sticky_chip, cpu);
-	KUNIT_EXPECT_EQ(test, hpvm_cpu_take(cpu, task_pid(current)), -ENOTEMPTY);
+	moved = 0;
+	KUNIT_EXPECT_EQ(test, take(cpu), -ENOTEMPTY);
 	KUNIT_EXPECT_NULL(test, hpvm_cpu_get_holder(cpu));
+	KUNIT_EXPECT_EQ(test, moved, 2U);
 	KUNIT_EXPECT_EQ(test, cpu_of(moving), cpu);
 	KUNIT_EXPECT_EQ(test, cpu_of(sticky), cpu);
 	KUNIT_EXPECT_TRUE(test, cpumask_equal(irq_get_affinity_mask(moving), cpumask_of(cpu)));
-	stop_irq(sticky);
-
-	/* Nothing else was in the way. */
-	KUNIT_ASSERT_EQ(test, hpvm_cpu_take(cpu, task_pid(current)), 0);
-	KUNIT_EXPECT_NE(test, cpu_of(moving), cpu);
-	hpvm_cpu_give(cpu);
-	KUNIT_EXPECT_EQ(test, cpu_of(moving), cpu);
-	stop_irq(moving);
 }
 
 static struct kunit_case hpvm_test_cases[] = {
