@@ -256,7 +256,8 @@ count_start() {
         [ ! -d $instance ] || rmdir $instance
         mkdir $instance
         events=$instance/events/kvm
-        echo 'hist:keys=exit_reason:size=256:pause' >$events/kvm_exit/trigger
+        # A CPU that meets a key which another is just entering gives up after that many tries.
+        echo 'hist:keys=exit_reason:size=4096:pause' >$events/kvm_exit/trigger
         echo "hist:keys=ecx:pause if write==1 && ecx==$ICR_MSR" >$events/kvm_msr/trigger
         for event in kvm_exit kvm_msr; do
             echo "enable_hist:kvm:$event if port==$MARK_PORT && val==$mark" \
