@@ -16,10 +16,11 @@ qemu:				## QEMU with the stack
 kernel:				## the lab's host kernel with the stack
 	@scripts/build-kernel linux-hpvm linux-hpvm lab.config hpvm.config kunit.config
 
-kernel-stock:			## the same kernel without it, to compare with
+# Its tree begins as a copy of the other one's, objects and all; so does that of the selftests.
+kernel-stock: kernel		## the same kernel without it, to compare with
 	@scripts/build-kernel linux-stock linux-stock lab.config
 
-selftests:			## KVM's selftests for the lab, of Linux as it is and with the stack
+selftests: kernel		## KVM's selftests for the lab, of Linux as it is and with the stack
 	@scripts/build-selftests base
 	@scripts/build-selftests hpvm
 

@@ -67,7 +67,7 @@ while read -r rev; do
         env REV="$rev" scripts/build-kernel linux-series linux-series lab.config -- "${targets[@]}"
 done < <(sed '$d' "$SCRATCH/linux")
 check "Linux builds with all of it switched on" \
-    scripts/build-kernel linux-series linux-series lab.config hpvm.config -- "${all[@]}"
+    scripts/build-kernel linux-series linux-series lab.config hpvm.config kunit.config -- "${all[@]}"
 
 commits qemu qemu-series qemu-hpvm
 # The names of objects have their source's path in them, with _ for /.
