@@ -14,6 +14,8 @@ if [ -e "$TOP/build/config.mk" ]; then
     # shellcheck source=/dev/null
     . "$TOP/build/config.mk"
 fi
+# What a file includes is what the compiler says: it needn't be preprocessed for that.
+export CCACHE_DIR=$CACHE/ccache CCACHE_DEPEND=1
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
