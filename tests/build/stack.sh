@@ -71,6 +71,23 @@ refuses "a missing directory" "needs a directory" "$stack" import qemu
 refuses "a directory that exists" "exists already" "$stack" import qemu "$work"
 refuses "a directory that's no tree" "isn't a tree made by" "$stack" export qemu "$SCRATCH"
 refuses "a base that isn't there" "run ./configure first" "$stack" check kernel
+
+# The kernel for comparison begins as a copy of the other one.
+cp -rT "$copy/qemu-hpvm" "$copy/kernel-patches"
+git clone -q "$base" "$cache/src/linux-base"
+git -C "$cache/src/linux-base" tag -f base >/dev/null
+check "sync makes the tree of the kernel" "$stack" sync linux-hpvm
+kernel=$cache/src/linux-hpvm stock=$cache/src/linux-stock
+object=arch/x86/boot/bzImage
+mkdir -p "$kernel/obj-linux-hpvm/${object%/*}"
+touch -d 2000-01-01 "$kernel/obj-linux-hpvm/$object" "$kernel/same"
+check "sync copies it for comparison" "$stack" sync linux-stock
+check "the copy is the base without the stack" diff -r -x .git -x 'obj-*' "$base" "$stock"
+check "what is the same is as old" test "$stock/same" -ot "$base/same"
+check "so are the objects" test "$stock/obj-linux-stock/$object" -ot "$base/same"
+check "the other tree has the stack" cmp "$kernel/hw/new.c" "$copy/kernel-patches/overlay/hw/new.c"
+check "and no change" test -z "$(git -C "$kernel" status --porcelain -uno)"
+
 echo more >>"$SCRATCH/again/hw/new.c"
 git -C "$SCRATCH/again" commit -q -a -m "Touch the overlay"
 refuses "a patch of an overlay file" "may not touch overlay files" "$stack" export qemu "$SCRATCH/again"
