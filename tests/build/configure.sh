@@ -79,6 +79,30 @@ refuses "no number of jobs" "give a number of processes" conf --jobs=many
 refuses "sources that aren't there" "can't be read" conf --with-linux-src="$SCRATCH/none"
 refuses "a cache in a path with blanks" "can't work in paths" conf --cache-dir="$SCRATCH/a b"
 refuses "a cache that can't be made" "can't write to" conf --cache-dir=/proc/none
+
+# What /etc/apt of a machine may have.
+has_mirrors() { # MAIN SECURITY: has configure taken these?
+    touch "$SCRATCH/unplugged"
+    conf
+    rm "$SCRATCH/unplugged"
+    grep -qx "deb \[.*\] $1 bookworm main" "$cache/apt/sources.list" &&
+        grep -qx "deb \[.*\] $2 bookworm-security main" "$cache/apt/sources.list"
+}
+mkdir -p "$SCRATCH/etc/sources.list.d"
+echo "Dir::Etc \"$SCRATCH/etc\";" >"$SCRATCH/apt.conf"
+export APT_CONFIG=$SCRATCH/apt.conf
+check "no mirrors: Debian's" has_mirrors \
+    http://deb.debian.org/debian http://deb.debian.org/debian-security
+echo 'deb [arch=amd64] http://one.test/debian/ bookworm main' >"$SCRATCH/etc/sources.list"
+check "mirrors, one a line" has_mirrors \
+    http://one.test/debian http://one.test/debian-security
+printf 'Types: deb\nURIs: http://%s.test/debian\nSuites: %s\n\n' \
+    off bookworm two 'bookworm bookworm-updates' sec bookworm-security |
+    sed '/off/i Enabled: no' >"$SCRATCH/etc/sources.list.d/debian.sources"
+rm "$SCRATCH/etc/sources.list"
+check "mirrors in deb822 format" has_mirrors http://two.test/debian http://sec.test/debian
+unset APT_CONFIG
+
 touch "$SCRATCH/full"
 refuses "a full disk" "make room" conf
 rm "$SCRATCH/full"
