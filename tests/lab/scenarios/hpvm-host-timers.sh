@@ -9,4 +9,4 @@
 #: groups    check svm
 #: files     {build}/selftests-hpvm/x86_64/hpvm_isolation_test
 
-report_selftests
+report_selftests -T wakeup

@@ -23,13 +23,18 @@
 #include <linux/irq_work.h>
 #include <linux/processor.h>
 #include <linux/sched.h>
+#include <linux/uaccess.h>
 
 #include <asm/apic.h>
 #include <asm/hpvm.h>
 #include <asm/irq.h>
+#include <asm/irq_regs.h>
 #include <asm/msr.h>
 #include <asm/nmi.h>
+#include <asm/ptrace.h>
 #include <asm/reboot.h>
+
+#define HLT_OPCODE	0xf4
 
 DEFINE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);
 EXPORT_PER_CPU_SYMBOL_GPL(hpvm_pcpu);
@@ -204,12 +209,27 @@ static int hpvm_nmi(unsigned int cmd, struct pt_regs *regs)
 	return NMI_HANDLED;
 }
 
+/*
+ * The idle loop's STI lets an interrupt in only after its HLT, which that ends.  An NMI
+ * may come between the two (SDM vol. 2B, STI), and then the doorbell that it rings does,
+ * too: HLT would wait, whatever the work has woken.  It may end at any time; end it.
+ */
+static void hpvm_end_hlt(struct pt_regs *regs)
+{
+	u8 opcode;
+
+	if (regs && !user_mode(regs) &&
+	    !get_kernel_nofault(opcode, (u8 *)regs->ip) && opcode == HLT_OPCODE)
+		regs->ip++;
+}
+
 /* The doorbell's handler: in interrupt context, IRQs off, EOI'd. */
 void hpvm_doorbell(void)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	unsigned long work;
 
+	hpvm_end_hlt(get_irq_regs());
 	WRITE_ONCE(p->rung, 0);
 	barrier();
 	work = atomic_xchg(&p->pending, 0);

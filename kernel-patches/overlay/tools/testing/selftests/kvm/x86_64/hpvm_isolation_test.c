@@ -10,13 +10,15 @@
  * - The vCPU thread's own ones, by the clock and by its CPU time.
  *
  * Its IPIs come as NMIs, and their work is done: the scheduler's, calls of one function
- * on one CPU and on several, TLB shootdowns, irq_work and the host's timers. That the
- * CPU stops when the host does is for tests of whole hosts.
+ * on one CPU and on several, TLB shootdowns, irq_work and the host's timers, and tasks
+ * wake that one meets going idle. That the CPU stops when the host does is for tests of
+ * whole hosts.
  */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -541,6 +543,61 @@ TEST(irq_work_and_ticks)
 	await_count("timer_events", ticks + 10);
 	await_count("nmi_timer", timer_nmis + 10);
 	finish(&r);
+}
+
+/* --- Going idle ---------------------------------------------------------------- */
+
+/* What is added to the event. */
+#define WAKE		1
+#define WAKE_LAST	2
+
+struct sleeper {
+	int event;
+	uint64_t woken;
+};
+
+static void *sleep_on_event(void *arg)
+{
+	struct sleeper *s = arg;
+	uint64_t n;
+
+	kvm_pin_this_task_to_pcpu(pcpu);
+	do {
+		TEST_ASSERT(read(s->event, &n, sizeof(n)) == sizeof(n), "eventfd: error %d", errno);
+		WRITE_ONCE(s->woken, s->woken + 1);
+	} while (n != WAKE_LAST);
+	return NULL;
+}
+
+/*
+ * A task is woken while its CPU goes idle, at each moment of that: there's one between
+ * STI and HLT.
+ */
+TEST(wakeup)
+{
+	struct kvm_vcpu *vcpu = hpvm_vm_create(guest_code, features);
+	int64_t end = now_ns(CLOCK_MONOTONIC) + 500 * PERIOD_NS, limit;
+	struct sleeper s = { .event = eventfd(0, 0) };
+	uint64_t i, spins;
+	pthread_t thread;
+
+	TEST_ASSERT(s.event >= 0, "eventfd: error %d", errno);
+	hpvm_bind(vcpu, pcpu);
+	kvm_pin_this_task_to_pcpu(0);
+	TEST_ASSERT(!pthread_create(&thread, NULL, sleep_on_event, &s), "pthread_create()");
+	for (i = 0; now_ns(CLOCK_MONOTONIC) < end; i++) {
+		for (spins = i * 7 % 20000; spins; spins--)
+			barrier();
+		limit = now_ns(CLOCK_MONOTONIC) + 5000000000LL;
+		eventfd_write(s.event, WAKE);
+		while (READ_ONCE(s.woken) == i)
+			TEST_ASSERT(now_ns(CLOCK_MONOTONIC) < limit, "Wake-up %ld is lost", i);
+	}
+	eventfd_write(s.event, WAKE_LAST);
+	pthread_join(thread, NULL);
+	pr_info("%ld times woken\n", i);
+	close(s.event);
+	kvm_vm_free(vcpu->vm);
 }
 
 int main(int argc, char *argv[])
