@@ -32,6 +32,11 @@ scratch() {
     trap 'rm -rf "$SCRATCH"' EXIT
 }
 
+# lock DESCRIPTOR WHO: wait until no other process has that file locked.
+lock() {
+    flock -n "$1" || { say "waiting for another $2"; flock "$1"; }
+}
+
 # took SECONDS: the time since then, for people.
 took() {
     local t=$((SECONDS - $1))

@@ -83,7 +83,7 @@ refuses "a cache that can't be made" "can't write to" conf --cache-dir=/proc/non
 # What /etc/apt of a machine may have.
 has_mirrors() { # MAIN SECURITY: has configure taken these?
     touch "$SCRATCH/unplugged"
-    conf
+    conf --jobs=1
     rm "$SCRATCH/unplugged"
     grep -qx "deb \[.*\] $1 bookworm main" "$cache/apt/sources.list" &&
         grep -qx "deb \[.*\] $2 bookworm-security main" "$cache/apt/sources.list"

@@ -758,11 +758,12 @@ run_selftests() {
     check "selftests ran" [ $ran -gt 0 ]
 }
 
-# report_selftests [ARGUMENT...]: run those in /files; each test of their TAP is a check here.
+# report_selftests: run those in /files, with $TESTS as an argument if that's set; each
+# test of their TAP is a check here.
 report_selftests() {
     for file in /files/*; do
         stage "${file##*/}"
-        timeout 200 "$file" "$@" 2>&1 | report_tap "${file##*/}"
+        timeout 200 "$file" ${TESTS:+"$TESTS"} 2>&1 | report_tap "${file##*/}"
     done
 }
 

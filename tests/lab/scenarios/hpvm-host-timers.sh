@@ -9,4 +9,6 @@
 #: groups    check svm
 #: files     {build}/selftests-hpvm/x86_64/hpvm_isolation_test
 
-report_selftests -T wakeup
+# All the others; hpvm-wakeup has that one.
+TESTS=-Twakeup
+report_selftests

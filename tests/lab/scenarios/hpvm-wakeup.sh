@@ -7,4 +7,5 @@
 #: files     {build}/selftests-hpvm/x86_64/hpvm_isolation_test
 # In real time: CPUs that take turns would meet in few moments.
 
-report_selftests -t wakeup
+TESTS=-twakeup
+report_selftests
