@@ -21,6 +21,7 @@ set_online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }
 direct_guest 120
 
 check "the guest's CPU can't go offline" not set_online 1 0
+check "and says why" sh -c 'dmesg | grep -q "CPU 1 can.t go offline: it is dedicated"'
 is "all are online" "$(online)" 0-2
 hmp info hpvm
 check "CPU 2 can" set_online 2 0
