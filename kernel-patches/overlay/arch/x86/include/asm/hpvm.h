@@ -10,6 +10,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/clockchips.h>
+#include <linux/cpumask.h>
 #include <linux/hrtimer.h>
 #include <linux/percpu.h>
 #include <linux/pid.h>
@@ -138,13 +139,15 @@ static inline void hpvm_set_spurious_vector(u8 vector)
 }
 
 /* cpu.c: taking and giving back.  Process context, may sleep. */
-int hpvm_cpu_take(unsigned int cpu, struct pid *holder);
+int hpvm_cpus_take(const struct cpumask *cpus, struct pid *holder, unsigned int *failed);
 void hpvm_cpu_give(unsigned int cpu);
+void hpvm_cpus_given(void);
 struct pid *hpvm_cpu_get_holder(unsigned int cpu);
+void hpvm_cpu_set_holder(unsigned int cpu, struct pid *holder);
 bool hpvm_cpu_in_cpuset(unsigned int cpu);
 bool hpvm_cpu_supported(void);
 
-/* ipi.c: host IPIs to a dedicated CPU. */
+/* host_ipi.c: host IPIs to a dedicated CPU. */
 int hpvm_ipi_init(void);
 void hpvm_ipi_enable(void);
 void hpvm_ipi_disable(void);

@@ -6,7 +6,7 @@
  * runs or not:
  *
  * - the host's tasks, timers and device interrupts are elsewhere (isolate.c);
- * - host IPIs arrive as NMIs (ipi.c);
+ * - host IPIs arrive as NMIs (host_ipi.c);
  * - its clock event device is ours (clock.c), the LAPIC timer is the guest's;
  * - the LVT entries that the host uses are masked, unless they are NMI or SMI;
  * - the spurious vector is one that no interrupt can have.
@@ -28,6 +28,7 @@
 #include <linux/notifier.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/isolation.h>
+#include <linux/sched/signal.h>
 #include <linux/suspend.h>
 
 #include <asm/apic.h>
@@ -216,7 +217,7 @@ static void hpvm_cpu_unreserve(unsigned int cpu)
  * -ENOMEM
  * -EOPNOTSUPP	hpvm_cpu_supported() is false
  */
-int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
+static int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
 {
 	int r;
 
@@ -251,7 +252,35 @@ out:
 	mutex_unlock(&hpvm_mutex);
 	return r;
 }
-EXPORT_SYMBOL_GPL(hpvm_cpu_take);
+
+/**
+ * hpvm_cpus_take - make CPUs dedicated, all of them or none
+ * @cpus:	Linux CPU numbers below nr_cpu_ids
+ * @holder:	to whom; a reference is taken for each
+ * @failed:	after an error, the CPU that it's about
+ *
+ * Process context, may sleep.  Errors as above.
+ */
+int hpvm_cpus_take(const struct cpumask *cpus, struct pid *holder, unsigned int *failed)
+{
+	unsigned int cpu, taken;
+	int r;
+
+	for_each_cpu(cpu, cpus) {
+		r = hpvm_cpu_take(cpu, holder);
+		if (!r)
+			continue;
+		*failed = cpu;
+		for_each_cpu(taken, cpus) {
+			if (taken == cpu)
+				break;
+			hpvm_cpu_give(taken);
+		}
+		return r;
+	}
+	return 0;
+}
+EXPORT_SYMBOL_GPL(hpvm_cpus_take);
 
 /**
  * hpvm_cpu_give - make a dedicated CPU an ordinary one again
@@ -277,6 +306,24 @@ void hpvm_cpu_give(unsigned int cpu)
 	mutex_unlock(&hpvm_mutex);
 }
 EXPORT_SYMBOL_GPL(hpvm_cpu_give);
+
+/* Wait until all CPUs that were given back are the host's.  May sleep. */
+void hpvm_cpus_given(void)
+{
+}
+EXPORT_SYMBOL_GPL(hpvm_cpus_given);
+
+/* The dedicated CPU is somebody else's from now on.  May sleep. */
+void hpvm_cpu_set_holder(unsigned int cpu, struct pid *holder)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+
+	mutex_lock(&hpvm_mutex);
+	put_pid(p->holder);
+	p->holder = get_pid(holder);
+	mutex_unlock(&hpvm_mutex);
+}
+EXPORT_SYMBOL_GPL(hpvm_cpu_set_holder);
 
 /* Returns a reference to the holder, or NULL.  May sleep. */
 struct pid *hpvm_cpu_get_holder(unsigned int cpu)
@@ -304,16 +351,27 @@ bool hpvm_cpu_supported(void)
 }
 EXPORT_SYMBOL_GPL(hpvm_cpu_supported);
 
-/* Is @cpu in the caller's cpuset?  May sleep. */
+/*
+ * Is @cpu in the cpuset of one of the caller's threads?  A manager may give the vCPUs'
+ * threads groups of their own, so that the CPU isn't in that of the thread that asks.
+ * May sleep.
+ */
 bool hpvm_cpu_in_cpuset(unsigned int cpu)
 {
+	struct task_struct *thread;
 	cpumask_var_t allowed;
-	bool in;
+	bool in = false;
 
 	if (!alloc_cpumask_var(&allowed, GFP_KERNEL))
 		return false;
-	cpuset_cpus_allowed(current, allowed);
-	in = cpu < nr_cpu_ids && cpumask_test_cpu(cpu, allowed);
+	rcu_read_lock();
+	for_each_thread(current, thread) {
+		cpuset_cpus_allowed(thread, allowed);
+		in = cpumask_test_cpu(cpu, allowed);
+		if (in)
+			break;
+	}
+	rcu_read_unlock();
 	free_cpumask_var(allowed);
 	return in;
 }

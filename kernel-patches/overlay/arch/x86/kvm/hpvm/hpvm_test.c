@@ -250,7 +250,7 @@ static unsigned int cpu_of(int irq)
 
 static int take(unsigned int cpu)
 {
-	int r = hpvm_cpu_take(cpu, task_pid(current));
+	int r = hpvm_cpus_take(cpumask_of(cpu), task_pid(current), &cpu);
 
 	if (!r)
 		hpvm_cpu_give(cpu);

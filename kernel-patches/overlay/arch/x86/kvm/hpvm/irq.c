@@ -27,7 +27,7 @@
 
 #include "../irq.h"
 #include "../lapic.h"
-#include "hpvm.h"
+#include "direct.h"
 #include "logic.h"
 
 /**
@@ -264,11 +264,9 @@ int kvm_hpvm_get_irqs(struct kvm *kvm, void __user *argp)
 	unsigned int room;
 	int r = 0;
 
-	if (!kvm->arch.hpvm)
-		return -ENXIO;
 	if (copy_from_user(&head, user, sizeof(head)))
 		return -EFAULT;
-	if (head.flags)
+	if (head.flags || head.reserved)
 		return -EINVAL;
 
 	room = min_t(unsigned int, head.nr, KVM_HPVM_MAX_IRQS);

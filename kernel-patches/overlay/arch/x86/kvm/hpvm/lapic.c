@@ -17,7 +17,7 @@
 
 #include "../lapic.h"
 #include "../x86.h"
-#include "hpvm.h"
+#include "direct.h"
 #include "logic.h"
 
 /* As the host keeps it: vectors 16-31 would enter its exception handlers. */
@@ -196,7 +196,7 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 	take_irr(apic, irr);
 	update_eoi_exits(vcpu, irr, isr);
 	post_irr(vcpu, irr);
-	kvm_hpvm_ipi_enter(vcpu);
+	kvm_hpvm_table_enter(vcpu);
 
 	/* Last: an NMI after this check forces an exit. */
 	if (hpvm_work_pending()) {
@@ -222,7 +222,7 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 		return;
 	h->in_lapic = false;
 
-	kvm_hpvm_ipi_leave(vcpu);
+	kvm_hpvm_table_leave(vcpu);
 	kvm_hpvm_timer_leave(vcpu);
 
 	/*

@@ -22,7 +22,7 @@
 #include "../irq.h"
 #include "../lapic.h"
 #include "../x86.h"
-#include "hpvm.h"
+#include "direct.h"
 #include "logic.h"
 
 static bool is_deadline(struct kvm_lapic *apic)

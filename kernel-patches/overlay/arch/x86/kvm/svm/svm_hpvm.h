@@ -2,7 +2,7 @@
 #ifndef __KVM_X86_SVM_HPVM_H
 #define __KVM_X86_SVM_HPVM_H
 
-#include "../hpvm/hpvm.h"
+#include "../hpvm/direct.h"
 
 #ifdef CONFIG_KVM_HPVM
 

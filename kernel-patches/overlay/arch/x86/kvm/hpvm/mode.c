@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The direct mode: who has it, when, and its ioctls.
+ * The direct mode: who has it, and when.
  *
  * Direct mode is a runtime state of a vCPU that is bound to a pCPU.  It's
  * decided before each pass through vcpu_enter_guest(); whatever doesn't fit
@@ -9,35 +9,23 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": hpvm: " fmt
 
-#include <linux/cpumask.h>
 #include <linux/kvm_host.h>
-#include <linux/moduleparam.h>
-#include <linux/pid.h>
-#include <linux/sched.h>
-#include <linux/slab.h>
-#include <linux/uaccess.h>
 
 #include <asm/hpvm.h>
 #include <asm/irq_remapping.h>
-#include <asm/msr.h>
 
 #include "../hyperv.h"
 #include "../irq.h"
 #include "../lapic.h"
 #include "../smm.h"
 #include "../x86.h"
-#include "hpvm.h"
+#include "direct.h"
 
 /* On while a vCPU is bound. */
 DEFINE_STATIC_KEY_FALSE(kvm_hpvm_key);
 EXPORT_SYMBOL_GPL(kvm_hpvm_key);
 
 const struct kvm_hpvm_ops *kvm_hpvm_ops;
-
-static char *hpvm_cpus;
-module_param(hpvm_cpus, charp, 0644);
-MODULE_PARM_DESC(hpvm_cpus,
-		 "CPU list that a process without CAP_SYS_ADMIN may dedicate to its vCPUs (default: none)");
 
 /* The vendor module's init; before a VM can exist. */
 void kvm_hpvm_register(const struct kvm_hpvm_ops *ops)
@@ -236,7 +224,8 @@ static void report_change(struct kvm_vcpu *vcpu)
 	kvm_make_request(KVM_REQ_HPVM_EXIT, vcpu);
 }
 
-static void set_report(struct kvm_vcpu *vcpu, u64 report)
+/* User space chooses what it's told of.  Process context. */
+void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
@@ -248,7 +237,7 @@ static void set_report(struct kvm_vcpu *vcpu, u64 report)
 }
 
 /* For the administrator, who doesn't want to disturb the vCPU by an ioctl. */
-static void report_status(struct kvm_vcpu *vcpu)
+void kvm_hpvm_report_status(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct hpvm_vcpu_status *s = per_cpu_ptr(&hpvm_pcpu.vcpu, h->pcpu);
@@ -286,7 +275,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 		kvm_hpvm_update_msrs(vcpu);
 	}
 	report_change(vcpu);
-	report_status(vcpu);
+	kvm_hpvm_report_status(vcpu);
 }
 
 /*
@@ -298,166 +287,5 @@ void __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 	if (!vcpu->arch.hpvm->direct)
 		return;
 	go_ordinary(vcpu);
-	report_status(vcpu);
-}
-
-static bool hpvm_cpu_listed(unsigned int cpu)
-{
-	cpumask_var_t list;
-	bool listed = false;
-
-	if (!zalloc_cpumask_var(&list, GFP_KERNEL))
-		return false;
-	kernel_param_lock(THIS_MODULE);
-	if (hpvm_cpus && !cpulist_parse(hpvm_cpus, list))
-		listed = cpu < nr_cpu_ids && cpumask_test_cpu(cpu, list);
-	kernel_param_unlock(THIS_MODULE);
-	free_cpumask_var(list);
-	return listed;
-}
-
-static void hpvm_free(struct kvm_vcpu *vcpu)
-{
-	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
-
-	kvm_hpvm_ipi_unbind(vcpu);
-	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
-	vcpu->arch.hpvm = NULL;
-	hpvm_cpu_give(h->pcpu);
-	kfree(h);
-	static_branch_dec(&kvm_hpvm_key);
-}
-
-static int hpvm_bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
-{
-	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
-	struct pid *holder;
-	u64 adjust = 0;
-	int r;
-
-	bind->holder_pid = 0;
-	if (bind->flags || bind->pad)
-		return -EINVAL;
-
-	if (bind->pcpu == KVM_HPVM_NO_CPU) {
-		if (h) {
-			kvm_hpvm_quiesce(vcpu);
-			hpvm_free(vcpu);
-		}
-		return 0;
-	}
-	if (!lapic_in_kernel(vcpu))
-		return -ENXIO;
-	if (h)
-		return h->pcpu == bind->pcpu ? 0 : -EBUSY;
-	if (bind->pcpu >= nr_cpu_ids)
-		return -EINVAL;
-	if (!capable(CAP_SYS_ADMIN) && !hpvm_cpu_listed(bind->pcpu))
-		return -EPERM;
-	if (!hpvm_cpu_in_cpuset(bind->pcpu))
-		return -EACCES;
-
-	h = kzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
-	if (!h)
-		return -ENOMEM;
-
-	r = hpvm_cpu_take(bind->pcpu, task_tgid(current));
-	if (r == -EBUSY) {
-		holder = hpvm_cpu_get_holder(bind->pcpu);
-		bind->holder_pid = pid_vnr(holder);
-		put_pid(holder);
-	}
-	if (r) {
-		kfree(h);
-		return r;
-	}
-
-	h->pcpu = bind->pcpu;
-	h->reasons = KVM_HPVM_REASON_NEVER_RAN;
-	h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
-	if (boot_cpu_has(X86_FEATURE_TSC_ADJUST))
-		h->host_adjust_is_0 =
-			!rdmsrl_safe_on_cpu(h->pcpu, MSR_IA32_TSC_ADJUST, &adjust) &&
-			!adjust;
-	static_branch_inc(&kvm_hpvm_key);
-	/* After the last call that may have sent the CPU an IPI. */
-	h->nmi_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_claimed, h->pcpu));
-	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));
-	vcpu->arch.hpvm = h;
-	kvm_hpvm_ipi_bind(vcpu);
-	report_status(vcpu);
-	return 0;
-}
-
-static void hpvm_get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
-{
-	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
-
-	state->pcpu = KVM_HPVM_NO_CPU;
-	state->apic_bus_khz = hpvm_apic_bus_khz();
-	if (h) {
-		struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, h->pcpu);
-
-		state->pcpu = h->pcpu;
-		state->state = h->direct ? KVM_HPVM_STATE_DIRECT :
-					   KVM_HPVM_STATE_ORDINARY;
-		state->timer = h->timer;
-		state->reasons = h->reasons;
-		state->timer_reasons = h->timer_reasons;
-		state->nmi_kicks = READ_ONCE(p->nmi_claimed) - h->nmi_kicks;
-		state->window_kicks = READ_ONCE(p->nmi_window) - h->window_kicks;
-	}
-	state->direct_entries = vcpu->stat.hpvm_direct_entries;
-	state->direct_leaves = vcpu->stat.hpvm_direct_leaves;
-	state->recorded = vcpu->stat.hpvm_recorded;
-	state->reposted = vcpu->stat.hpvm_reposted;
-	state->in_service = vcpu->stat.hpvm_in_service;
-	state->eoi_intercepts = vcpu->stat.hpvm_eoi_intercepts;
-	state->ipis = vcpu->stat.hpvm_ipis;
-}
-
-/* vcpu->mutex held, vCPU loaded. */
-int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp)
-{
-	union {
-		struct kvm_hpvm_bind bind;
-		struct kvm_hpvm_ctrl ctrl;
-		struct kvm_hpvm_state state;
-	} u = {};
-	int r;
-
-	if (!vcpu->kvm->arch.hpvm_features)
-		return -ENXIO;
-
-	switch (ioctl) {
-	case KVM_HPVM_BIND:
-		if (copy_from_user(&u.bind, argp, sizeof(u.bind)))
-			return -EFAULT;
-		r = hpvm_bind(vcpu, &u.bind);
-		if (copy_to_user(argp, &u.bind, sizeof(u.bind)))
-			return -EFAULT;
-		return r;
-	case KVM_HPVM_SET_CTRL:
-		if (copy_from_user(&u.ctrl, argp, sizeof(u.ctrl)))
-			return -EFAULT;
-		if ((u.ctrl.flags & ~KVM_HPVM_CTRL_HOLD_ORDINARY) || u.ctrl.pad ||
-		    (u.ctrl.report & ~KVM_HPVM_REASONS))
-			return -EINVAL;
-		if (!vcpu->arch.hpvm)
-			return -ENXIO;
-		set_report(vcpu, u.ctrl.report);
-		kvm_hpvm_set_held(vcpu, u.ctrl.flags & KVM_HPVM_CTRL_HOLD_ORDINARY);
-		return 0;
-	case KVM_HPVM_GET_STATE:
-		hpvm_get_state(vcpu, &u.state);
-		return copy_to_user(argp, &u.state, sizeof(u.state)) ? -EFAULT : 0;
-	}
-	return -ENOTTY;
-}
-
-/* The vCPU doesn't run any more; it isn't loaded. */
-void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu)
-{
-	if (vcpu->arch.hpvm)
-		hpvm_free(vcpu);
+	kvm_hpvm_report_status(vcpu);
 }

@@ -12,7 +12,7 @@
 
 #include "../lapic.h"
 #include "../x86.h"
-#include "hpvm.h"
+#include "svm_hpvm.h"
 #include "svm.h"
 #include "svm_onhyperv.h"
 

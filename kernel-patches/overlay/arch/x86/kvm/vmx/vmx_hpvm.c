@@ -12,7 +12,7 @@
 
 #include "../lapic.h"
 #include "capabilities.h"
-#include "hpvm.h"
+#include "vmx_hpvm.h"
 #include "vmx.h"
 #include "../x86.h"
 #include "vmx_onhyperv.h"

@@ -13,6 +13,7 @@
 #include <asm/kvm_hpvm.h>
 
 struct irq_bypass_producer;
+struct kvm_hpvm_claim;
 struct kvm_kernel_irqfd;
 struct kvm_lapic;
 
@@ -64,7 +65,8 @@ struct kvm_hpvm_vm {
 
 /**
  * struct kvm_hpvm_vcpu - a bound vCPU; protected by vcpu->mutex
- * @pcpu:	the CPU it owns
+ * @claim:	of the CPU it owns
+ * @pcpu:	that CPU
  * @direct:	runtime state: direct, or ordinary
  * @hold:	user space wants it ordinary
  * @report:	KVM_HPVM_REASON_*: being ordinary for these ends KVM_RUN
@@ -89,6 +91,7 @@ struct kvm_hpvm_vm {
  * @reachable:	the table has its APIC ID
  */
 struct kvm_hpvm_vcpu {
+	struct kvm_hpvm_claim *claim;
 	unsigned int pcpu;
 	bool direct;
 	bool hold;
@@ -164,7 +167,7 @@ static __always_inline void kvm_hpvm_asm_offsets(void)
 extern struct static_key_false kvm_hpvm_key;
 extern const struct kvm_hpvm_ops *kvm_hpvm_ops;
 
-/* hpvm.c */
+/* mode.c */
 void kvm_hpvm_register(const struct kvm_hpvm_ops *ops);
 void kvm_hpvm_unregister(void);
 u64 kvm_hpvm_features(void);
@@ -172,7 +175,12 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap);
 void __cold __kvm_hpvm_update(struct kvm_vcpu *vcpu);
 void __cold __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu);
 void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu);
+void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report);
+void kvm_hpvm_report_status(struct kvm_vcpu *vcpu);
+
+/* bind.c */
 int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
+int kvm_hpvm_vm_ioctl(struct kvm *kvm, unsigned int ioctl, void __user *argp);
 void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 
 /* lapic.c */
@@ -183,15 +191,18 @@ void __cold __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
 void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h);
 void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h);
 
-/* ipi.c */
+/* table.c */
 int kvm_hpvm_vm_create(struct kvm *kvm);
 void kvm_hpvm_vm_destroy(struct kvm *kvm);
 void kvm_hpvm_count_vcpus(struct kvm *kvm);
 void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held);
-void kvm_hpvm_ipi_bind(struct kvm_vcpu *vcpu);
-void kvm_hpvm_ipi_unbind(struct kvm_vcpu *vcpu);
-void kvm_hpvm_ipi_enter(struct kvm_vcpu *vcpu);
-void kvm_hpvm_ipi_leave(struct kvm_vcpu *vcpu);
+void kvm_hpvm_table_bind(struct kvm_vcpu *vcpu);
+void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu);
+void kvm_hpvm_table_enter(struct kvm_vcpu *vcpu);
+void kvm_hpvm_table_leave(struct kvm_vcpu *vcpu);
+
+/* ipi.c */
+void kvm_hpvm_take_stray(void *guest, u8 vector);
 bool __cold __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector);
 
 /* irq.c */
@@ -253,9 +264,16 @@ static __always_inline void kvm_hpvm_update(struct kvm_vcpu *vcpu)
 /* Before the guest is entered: must KVM_RUN end instead, to tell of a change of state? */
 static inline bool kvm_hpvm_state_changed(struct kvm_vcpu *vcpu)
 {
+	struct kvm_hpvm_exit *exit = (void *)vcpu->run->padding;
+
 	if (!kvm_check_request(KVM_REQ_HPVM_EXIT, vcpu))
 		return false;
 	vcpu->run->exit_reason = KVM_EXIT_HPVM;
+	*exit = (struct kvm_hpvm_exit) {
+		.reasons = vcpu->arch.hpvm->reasons,
+		.state = vcpu->arch.hpvm->direct ? KVM_HPVM_STATE_DIRECT :
+						   KVM_HPVM_STATE_ORDINARY,
+	};
 	return true;
 }
 
@@ -348,7 +366,8 @@ static inline int kvm_hpvm_add_producer(struct kvm_kernel_irqfd *irqfd,
 
 static inline void kvm_hpvm_del_producer(struct kvm_kernel_irqfd *irqfd) {}
 
-static inline int kvm_hpvm_get_irqs(struct kvm *kvm, void __user *argp)
+static inline int kvm_hpvm_vm_ioctl(struct kvm *kvm, unsigned int ioctl,
+				    void __user *argp)
 {
 	return -ENOTTY;
 }

@@ -2,7 +2,7 @@
 #ifndef __KVM_X86_VMX_HPVM_H
 #define __KVM_X86_VMX_HPVM_H
 
-#include "../hpvm/hpvm.h"
+#include "../hpvm/direct.h"
 #include "vmx.h"
 
 #ifdef CONFIG_KVM_HPVM

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The table of a VM: which of its vCPUs have a pCPU, and which have their state in
+ * its local APIC just now, so that an interrupt may go there straight.
+ *
+ * It names CPUs of this VM only; a guest gets at no other.  Senders are other vCPUs
+ * and KVM itself (ipi.c, vmx/hpvm_ipi.S), and devices (irq.c).
+ *
+ * A sender that looks before a vCPU leaves its guest may send after it.  What is on
+ * its way then arrives in the window that empties the LAPIC, or later in the host,
+ * where it's taken for the guest's (kernel/hpvm/stray.c).
+ */
+#include <linux/kvm_host.h>
+
+#include <asm/hpvm.h>
+
+#include "../lapic.h"
+#include "direct.h"
+
+int kvm_hpvm_vm_create(struct kvm *kvm)
+{
+	struct kvm_hpvm_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+
+	if (!vm)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&vm->irqs);
+	kvm->arch.hpvm = vm;
+	return 0;
+}
+
+/* No vCPU is left. */
+void kvm_hpvm_vm_destroy(struct kvm *kvm)
+{
+	kfree(kvm->arch.hpvm);
+}
+
+/*
+ * Shorthands ("all", "all but self") are for vCPUs that can be named by one mask,
+ * the first cluster's.  A new vCPU ends that until it's bound.
+ */
+void kvm_hpvm_count_vcpus(struct kvm *kvm)
+{
+	struct kvm_hpvm_vm *vm = kvm->arch.hpvm;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	u32 all = 0;
+
+	if (!vm)
+		return;
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (vcpu->vcpu_id >= HPVM_CLUSTER_IDS) {
+			all = 0;
+			break;
+		}
+		all |= BIT(vcpu->vcpu_id);
+	}
+	WRITE_ONCE(vm->all, all);
+}
+
+/*
+ * Change the vCPU's bit in @map, kvm_hpvm_vm.bound or .held, and with it the way of
+ * devices' interrupts to it.  Process context.
+ */
+static void assign_and_update(struct kvm_vcpu *vcpu, unsigned long *map, bool on)
+{
+	if (!vcpu->arch.hpvm->reachable)
+		return;
+	spin_lock_irq(&vcpu->kvm->irqfds.lock);
+	__assign_bit(vcpu->vcpu_id, map, on);
+	spin_unlock_irq(&vcpu->kvm->irqfds.lock);
+	kvm_hpvm_update_irqs(vcpu->kvm);
+}
+
+/* User space wants the vCPU in ordinary mode, or doesn't any more.  Process context. */
+void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	h->hold = held;
+	assign_and_update(vcpu, h->vm->held, held);
+}
+
+/* The vCPU was bound.  Process context. */
+void kvm_hpvm_table_bind(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vm *vm = vcpu->kvm->arch.hpvm;
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	h->vm = vm;
+	h->lapic_regs = vcpu->arch.apic->regs;
+	h->not_self = vcpu->vcpu_id < HPVM_CLUSTER_IDS ? ~BIT(vcpu->vcpu_id) : 0;
+	h->reachable = vcpu->vcpu_id < HPVM_APIC_IDS;
+	if (h->reachable) {
+		vm->phys[vcpu->vcpu_id] = per_cpu(x86_cpu_to_apicid, h->pcpu);
+		vm->pcpu[vcpu->vcpu_id] = h->pcpu;
+	}
+	hpvm_stray_to(h->pcpu, kvm_hpvm_take_stray, vcpu);
+	kvm_hpvm_count_vcpus(vcpu->kvm);
+	assign_and_update(vcpu, vm->bound, true);
+}
+
+/*
+ * Before the pCPU is given back.  Devices raise their interrupts elsewhere from
+ * here on.  The vCPU isn't in the table any more; wait for senders that looked
+ * before: guests in their fast path (which RCU doesn't see), and
+ * __kvm_hpvm_deliver().  Process context, may sleep.
+ */
+void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu)
+{
+	kvm_hpvm_set_held(vcpu, false);
+	assign_and_update(vcpu, vcpu->arch.hpvm->vm->bound, false);
+	kvm_make_all_cpus_request(vcpu->kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
+	synchronize_rcu();
+	hpvm_stray_to(vcpu->arch.hpvm->pcpu, NULL, NULL);
+}
+
+/* From here on IPIs may come straight to this CPU.  IRQs off. */
+void kvm_hpvm_table_enter(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	if (h->reachable)
+		set_bit(vcpu->vcpu_id, h->vm->in_guest);
+}
+
+/* IRQs off, before the LAPIC is emptied. */
+void kvm_hpvm_table_leave(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	if (h->reachable)
+		clear_bit(vcpu->vcpu_id, h->vm->in_guest);
+}
