@@ -83,6 +83,7 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 		apic->send_IPI(cpu, NMI_VECTOR);
 	}
 }
+EXPORT_SYMBOL_GPL(hpvm_raise);
 
 static void hpvm_raise_vector(unsigned int cpu, int vector)
 {

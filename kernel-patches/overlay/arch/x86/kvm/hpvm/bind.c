@@ -13,6 +13,7 @@
 #include <linux/cpumask.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -346,6 +347,7 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 
 	h->claim = claim;
 	h->pcpu = bind->pcpu;
+	h->nested_until = jiffies;
 	h->reasons = KVM_HPVM_REASON_NEVER_RAN;
 	h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
 	if (old) {

@@ -28,7 +28,8 @@ struct kvm_lapic;
  * @force_exit:	make the next VM entry exit at once, if the guest hasn't been left
  *		by an NMI just now; true: it was needed.  NMI-safe
  * @exited:	undo @force_exit; IRQs off
- * @reasons:	KVM_HPVM_REASON_*: what of VMX or SVM keeps the vCPU ordinary now
+ * @reasons:	KVM_HPVM_REASON_*: what of VMX or SVM keeps the vCPU ordinary now;
+ *		optional
  */
 struct kvm_hpvm_ops {
 	bool (*supported)(void);
@@ -65,26 +66,41 @@ struct kvm_hpvm_vm {
 
 /**
  * struct kvm_hpvm_vcpu - a bound vCPU; protected by vcpu->mutex
+ *
+ * Whose pCPU it is:
  * @claim:	of the CPU it owns
  * @pcpu:	that CPU
- * @direct:	runtime state: direct, or ordinary
- * @hold:	user space wants it ordinary
- * @report:	KVM_HPVM_REASON_*: being ordinary for these ends KVM_RUN
- * @told:	those of @report that KVM_RUN has told of, 0 if direct; HPVM_UNTOLD
- * @in_lapic:	the local APIC holds the guest's state (from the last check
- *		before VM entry to the first thing after the loop of entries)
- * @eoi_exits:	EOI is intercepted
- * @open_msrs:	KVM_HPVM_MSR_*: those of them that don't exit
- * @timer:	enum kvm_hpvm_timer_step
- * @reasons:	KVM_HPVM_REASON_*
- * @timer_reasons: KVM_HPVM_TIMER_REASON_*
- * @left:	TMCCT when the guest was left (one-shot step)
- * @left_at:	ktime then
- * @strays:	interrupts that arrived in the host since the guest was left; by the pCPU
- * @start_count: write @left to TMICT at the next entry
  * @host_adjust_is_0: IA32_TSC_ADJUST of the pCPU is 0
  * @nmi_kicks:	the pCPU's count when it was bound
  * @window_kicks: likewise
+ *
+ * What user space wants:
+ * @hold:	the vCPU is to be ordinary
+ * @report:	KVM_HPVM_REASON_*: being ordinary for these ends KVM_RUN
+ * @told:	those of @report that KVM_RUN has told of, 0 if direct; HPVM_UNTOLD
+ *
+ * What was decided last (mode.c):
+ * @direct:	direct, or ordinary
+ * @settled:	held, ordinary and told so: there's nothing to decide
+ * @reasons:	KVM_HPVM_REASON_*
+ * @nested_until: in jiffies: no direct mode before, after a nested guest
+ * @open_msrs:	KVM_HPVM_MSR_*: those of them that don't exit
+ * @eoi_exits:	EOI is intercepted
+ *
+ * The local APIC's (lapic.c):
+ * @in_lapic:	it holds the guest's state (from the last check before VM entry to the
+ *		first thing after the loop of entries)
+ * @strays:	interrupts that arrived in the host since the guest was left, up to
+ *		HPVM_STORM, at which TPR holds them back; by the pCPU
+ *
+ * The timer's (timer.c):
+ * @timer:	enum kvm_hpvm_timer_step
+ * @timer_reasons: KVM_HPVM_TIMER_REASON_*
+ * @start_count: write @left to TMICT at the next entry
+ * @left:	TMCCT when the guest was left (one-shot step)
+ * @left_at:	ktime then
+ *
+ * For senders, vmx/hpvm_ipi.S among them (table.c); constant while bound:
  * @vm:		of this vCPU's VM
  * @lapic_regs:	the virtual LAPIC's
  * @not_self:	mask without this vCPU in the first cluster; 0: not of that
@@ -93,23 +109,30 @@ struct kvm_hpvm_vm {
 struct kvm_hpvm_vcpu {
 	struct kvm_hpvm_claim *claim;
 	unsigned int pcpu;
-	bool direct;
-	bool hold;
-	bool in_lapic;
-	bool eoi_exits;
-	u8 open_msrs;
-	u8 timer;
-	u64 reasons;
-	u64 timer_reasons;
-	u64 report;
-	u64 told;
-	u32 left;
-	ktime_t left_at;
-	unsigned int strays;
-	bool start_count;
 	bool host_adjust_is_0;
 	unsigned int nmi_kicks;
 	unsigned long window_kicks;
+
+	bool hold;
+	u64 report;
+	u64 told;
+
+	bool direct;
+	bool settled;
+	u64 reasons;
+	unsigned long nested_until;
+	u8 open_msrs;
+	bool eoi_exits;
+
+	bool in_lapic;
+	unsigned int strays;
+
+	u8 timer;
+	u64 timer_reasons;
+	bool start_count;
+	u32 left;
+	ktime_t left_at;
+
 	struct kvm_hpvm_vm *vm;
 	void *lapic_regs;
 	u32 not_self;
@@ -144,7 +167,7 @@ static __always_inline void kvm_hpvm_asm_offsets(void)
 	DEFINE(GUEST_INTERRUPTIBILITY_INFO, GUEST_INTERRUPTIBILITY_INFO);
 	DEFINE(GUEST_INTR_STATE_STI, GUEST_INTR_STATE_STI);
 	DEFINE(GUEST_INTR_STATE_MOV_SS, GUEST_INTR_STATE_MOV_SS);
-	DEFINE(X2APIC_ICR_MSR, X2APIC_MSR(APIC_ICR));
+	DEFINE(X2APIC_ICR_MSR, APIC_BASE_MSR + (APIC_ICR >> 4));
 	DEFINE(APIC_ICR, APIC_ICR);
 	DEFINE(APIC_VECTOR_MASK, APIC_VECTOR_MASK);
 	DEFINE(APIC_INT_ASSERT, APIC_INT_ASSERT);

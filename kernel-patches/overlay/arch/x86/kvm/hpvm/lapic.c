@@ -158,8 +158,26 @@ static void update_eoi_exits(struct kvm_vcpu *vcpu, const u32 *irr, const u32 *i
 }
 
 /*
+ * The end of what hpvm_force_exit_set() began; IRQs off.
+ *
+ * The racer is an NMI on this CPU, which looks at the pointer.  Before it's cleared, the
+ * NMI forces an exit, and exited() undoes that.  After that, the NMI rings the doorbell
+ * and leaves the controls alone.  In the other order one that comes in between would
+ * leave an exit armed that nobody undoes: the guest would be entered and left, without
+ * an instruction of its own, until the next NMI with work.
+ */
+static void end_forced_exits(struct kvm_vcpu *vcpu)
+{
+	hpvm_force_exit_clear();
+	kvm_hpvm_ops->exited(vcpu);
+}
+
+/*
  * IRQs off, right before the loop of VM entries.  True: don't enter; nothing of
  * the guest is in the hardware then.
+ *
+ * vcpu->mode is IN_GUEST_MODE already, with a full barrier behind it, so that who wants
+ * KVM's attention from here on sends an IPI: work of the host, which is an NMI.
  */
 bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 {
@@ -174,11 +192,16 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 	if (raw_smp_processor_id() != h->pcpu)
 		return true;
 
-	/* From here on NMIs don't ring the doorbell, and none is in the IRR. */
+	/*
+	 * Racer: hpvm_raise() on another CPU sets a bit of the pending work, then
+	 * sends an NMI, which looks at the pointer that is set here.  If it came
+	 * before that, it has rung the doorbell (->rung), and both are seen now: on one
+	 * CPU it's program order that counts.  If it comes later, it forces an exit.
+	 * So no doorbell is in the IRR while the guest runs.
+	 */
 	hpvm_force_exit_set(kvm_hpvm_ops->force_exit);
 	if (hpvm_work_pending()) {
-		hpvm_force_exit_clear();
-		kvm_hpvm_ops->exited(vcpu);
+		end_forced_exits(vcpu);
 		return true;
 	}
 
@@ -190,12 +213,26 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 		restore_isr(vcpu);
 	}
 	hpvm_x2apic_write(APIC_TASKPRI, kvm_lapic_get_reg(apic, APIC_TASKPRI) & 0xff);
+	h->strays = 0;
 	hpvm_set_spurious_vector(kvm_lapic_get_reg(apic, APIC_SPIV) & APIC_VECTOR_MASK);
+	/* May add the timer's vector to the virtual IRR; so before that's taken. */
 	kvm_hpvm_timer_enter(vcpu);
-	/* Taken once: one that comes later has its kick come later, too. */
+
+	/*
+	 * Racer: kvm_lapic_set_irr() on another CPU sets a bit, then kicks.  If its bit
+	 * isn't among those that the XCHG takes, its kick is later than the XCHG, too:
+	 * the last check below sees it, or its NMI forces an exit.  The next time round
+	 * takes the bit.
+	 */
 	take_irr(apic, irr);
 	update_eoi_exits(vcpu, irr, isr);
 	post_irr(vcpu, irr);
+
+	/*
+	 * Racer: a sender that tests the bit, and writes the ICR if it's set.  Until it
+	 * sees the bit it's the racer above; from then on its interrupt waits in the
+	 * hardware's IRR, since IRQs are off and no window opens any more.
+	 */
 	kvm_hpvm_table_enter(vcpu);
 
 	/* Last: an NMI after this check forces an exit. */
@@ -207,8 +244,8 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 }
 
 /*
- * IRQs off, right after the loop of VM entries.  Empties the hardware's LAPIC:
- * first the sources, then what is in service, then what is pending.
+ * IRQs off, right after the loop of VM entries.  Empties the hardware's LAPIC: first
+ * the sources, then what is in service, then what is pending.
  */
 void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 {
@@ -222,6 +259,13 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 		return;
 	h->in_lapic = false;
 
+	/*
+	 * Racer: a sender that has tested the bit before this, and writes the ICR at any
+	 * time after it.  Its interrupt comes before the drain is over and is taken out
+	 * there, or comes later, with IRQs on, as a stray: both end in the virtual IRR.
+	 * The CPU isn't given back before such senders are done (kvm_hpvm_table_unbind()).
+	 * Devices raise theirs whenever they like, and take the same two ways.
+	 */
 	kvm_hpvm_table_leave(vcpu);
 	kvm_hpvm_timer_leave(vcpu);
 
@@ -248,11 +292,11 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 	 * mode the hardware's EOI is the only one.
 	 */
 	apic->irr_pending = true;
-	h->strays = 0;
+	h->strays = n < HPVM_STORM ? 0 : HPVM_STORM;
 	hpvm_x2apic_write(APIC_TASKPRI, n < HPVM_STORM ? HOST_TPR : HPVM_STORM_TPR);
 
-	kvm_hpvm_ops->exited(vcpu);
-	hpvm_force_exit_clear();
+	/* No doorbell before this: the drain would have swallowed it. */
+	end_forced_exits(vcpu);
 }
 
 /*
@@ -261,17 +305,26 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
  */
 void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h)
 {
-	if (++h->strays == HPVM_STORM)
+	if (READ_ONCE(h->strays) >= HPVM_STORM)
+		return;
+	WRITE_ONCE(h->strays, h->strays + 1);
+	if (h->strays == HPVM_STORM)
 		hpvm_x2apic_write(APIC_TASKPRI, HPVM_STORM_TPR);
 }
 
-/* The thread has got on: let what was held back arrive.  Preemptible or not. */
+/*
+ * The thread has got on: let what was held back arrive.  Preemptible or not.
+ *
+ * ->strays is HPVM_STORM if and only if TPR holds back: both are written on the pCPU
+ * alone, by the interrupt above or with IRQs off.
+ */
 void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h)
 {
+	if (READ_ONCE(h->strays) < HPVM_STORM)
+		return;
 	preempt_disable();
-	if (raw_smp_processor_id() == h->pcpu &&
-	    hpvm_x2apic_read(APIC_TASKPRI) == HPVM_STORM_TPR) {
-		h->strays = 0;
+	if (raw_smp_processor_id() == h->pcpu) {
+		WRITE_ONCE(h->strays, 0);
 		hpvm_x2apic_write(APIC_TASKPRI, HOST_TPR);
 	}
 	preempt_enable();

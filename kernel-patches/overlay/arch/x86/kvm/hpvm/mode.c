@@ -9,6 +9,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": hpvm: " fmt
 
+#include <linux/jiffies.h>
 #include <linux/kvm_host.h>
 
 #include <asm/hpvm.h>
@@ -93,12 +94,7 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 				USEC_PER_SEC / hpvm_apic_bus_khz();
 	}
 	mutex_unlock(&kvm->lock);
-	if (r)
-		return r;
-
-	/* Virtual-interrupt delivery needs external-interrupt exiting. */
-	kvm_set_apicv_inhibit(kvm, APICV_INHIBIT_REASON_HPVM);
-	return 0;
+	return r;
 }
 
 /* KVM_HPVM_REASON_*: why the vCPU has to be ordinary now. */
@@ -106,7 +102,7 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct kvm_lapic *apic = vcpu->arch.apic;
-	u64 why = kvm_hpvm_ops->reasons(vcpu);
+	u64 why = kvm_hpvm_ops->reasons ? kvm_hpvm_ops->reasons(vcpu) : 0;
 
 	if (h->hold)
 		why |= KVM_HPVM_REASON_HELD;
@@ -118,7 +114,13 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 		why |= KVM_HPVM_REASON_APIC_OFF;
 	if (kvm_apic_accept_pic_intr(vcpu))
 		why |= KVM_HPVM_REASON_EXTINT;
-	if (is_guest_mode(vcpu))
+	/*
+	 * A nested guest's entries and exits would each be a change of mode.  A guest
+	 * whose kernel has KVM loaded and no VM of its own is no such guest.
+	 */
+	if (is_guest_mode(vcpu) || (why & KVM_HPVM_REASON_NESTED))
+		h->nested_until = jiffies + HZ;
+	if (time_before(jiffies, h->nested_until))
 		why |= KVM_HPVM_REASON_NESTED;
 #ifdef CONFIG_KVM_SMM
 	if (is_smm(vcpu) || vcpu->arch.smi_pending)
@@ -179,6 +181,26 @@ void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu)
 	kvm_hpvm_ops->set_msrs(vcpu);
 }
 
+/*
+ * APICv follows the mode, vCPU by vCPU: virtual-interrupt delivery needs
+ * external-interrupt exiting, which a direct vCPU does without, and an ordinary one is
+ * to be as good as any other VM's.  kvm_vcpu_apicv_activated() looks at ->direct.
+ *
+ * Another CPU may have found APICv active just before, and post an interrupt just
+ * after.  It sets PIR, ON, and kicks a vCPU that it sees in guest mode, by an IPI that
+ * is an NMI on a dedicated CPU; vcpu_enter_guest() sets the mode first, then looks at
+ * ON.  So the bit reaches the virtual IRR, and from there the hardware's.
+ */
+static void update_apicv(struct kvm_vcpu *vcpu)
+{
+	bool was_active = kvm_vcpu_apicv_active(vcpu);
+
+	__kvm_vcpu_update_apicv(vcpu);
+	/* The bitmap of EOI exits isn't kept up to date while it's inactive. */
+	if (!was_active && kvm_vcpu_apicv_active(vcpu))
+		kvm_make_request(KVM_REQ_SCAN_IOAPIC, vcpu);
+}
+
 static void go_ordinary(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
@@ -188,6 +210,7 @@ static void go_ordinary(struct kvm_vcpu *vcpu)
 	h->direct = false;
 	h->open_msrs = 0;
 	kvm_hpvm_ops->set_direct(vcpu, false);
+	update_apicv(vcpu);
 	++vcpu->stat.hpvm_direct_leaves;
 	/* What is pending in the virtual IRR is injected as ever. */
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -198,17 +221,16 @@ static void go_direct(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
-	/*
-	 * The preemption timer forces exits now.  And keep KVM's paravirtual EOI
-	 * out from this pass on: it looks at these two hints.
-	 */
+	/* The preemption timer forces exits now. */
 	kvm_lapic_switch_to_sw_timer(vcpu);
-	vcpu->arch.apic->irr_pending = true;
-	vcpu->arch.apic->highest_isr_cache = -1;
 
 	h->direct = true;
 	h->eoi_exits = false;
+	update_apicv(vcpu);
 	kvm_hpvm_ops->set_direct(vcpu, true);
+	/* Keep KVM's paravirtual EOI out from this pass on: it looks at these hints. */
+	vcpu->arch.apic->irr_pending = true;
+	vcpu->arch.apic->highest_isr_cache = -1;
 	++vcpu->stat.hpvm_direct_entries;
 }
 
@@ -233,6 +255,7 @@ void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report)
 		return;
 	h->report = report;
 	h->told = HPVM_UNTOLD;
+	h->settled = false;
 	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
 }
 
@@ -255,6 +278,15 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	u8 step;
 
+	/*
+	 * Nothing else matters to a vCPU that is held and knows it: it's to cost no more
+	 * than any other VM's.
+	 */
+	if (h->settled) {
+		kvm_hpvm_end_storm(h);
+		return;
+	}
+
 	/* It sets SVM's intercepts, and this is called again after it. */
 	if (kvm_test_request(KVM_REQ_APICV_UPDATE, vcpu))
 		return;
@@ -276,6 +308,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	}
 	report_change(vcpu);
 	kvm_hpvm_report_status(vcpu);
+	h->settled = h->hold;
 }
 
 /*

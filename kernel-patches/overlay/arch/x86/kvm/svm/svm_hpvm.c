@@ -42,7 +42,10 @@ static bool svm_hpvm_supported(void)
  *   another one has replaced (kexec), with nothing behind it, and be ended by INIT
  *   only.  But any #VMEXIT ends a HLT: the VMCB doesn't tell that there was one.
  *
- * AVIC is off already: the VM inhibits it.
+ * On is the intercept of CLGI: with virtual GIF that instruction wouldn't exit, and
+ * would hold back virtual interrupts only (APM vol. 2 15.33).
+ *
+ * AVIC is off already: it's inactive.
  */
 static void svm_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 {
@@ -53,6 +56,7 @@ static void svm_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 		svm_clr_intercept(svm, INTERCEPT_INTR);
 		svm_clr_intercept(svm, INTERCEPT_CR8_WRITE);
 		svm_clr_intercept(svm, INTERCEPT_VINTR);
+		svm_set_intercept(svm, INTERCEPT_CLGI);
 		if (kvm_hlt_in_guest(vcpu->kvm))
 			svm_clr_intercept(svm, INTERCEPT_HLT);
 		vmcb->control.int_ctl &= ~(V_INTR_MASKING_MASK | V_TPR_MASK |
@@ -60,6 +64,8 @@ static void svm_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 	} else {
 		svm_set_intercept(svm, INTERCEPT_INTR);
 		svm_set_intercept(svm, INTERCEPT_HLT);
+		if (vgif)
+			svm_clr_intercept(svm, INTERCEPT_CLGI);
 		/* Until svm_update_cr8_intercept() has looked. */
 		svm_set_intercept(svm, INTERCEPT_CR8_WRITE);
 		vmcb->control.int_ctl |= V_INTR_MASKING_MASK;
@@ -144,7 +150,8 @@ static u64 svm_hpvm_reasons(struct kvm_vcpu *vcpu)
 	struct vcpu_svm *svm = to_svm(vcpu);
 	u64 why = 0;
 
-	if (vcpu->arch.efer & EFER_SVME)
+	/* Interrupts are held back until STGI, which only KVM's injection knows. */
+	if (!gif_set(svm))
 		why |= KVM_HPVM_REASON_NESTED;
 	/* Its registers and its view of the MSRs are not what KVM sees. */
 	if (sev_guest(vcpu->kvm))

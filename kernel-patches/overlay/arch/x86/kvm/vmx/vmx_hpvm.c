@@ -65,8 +65,8 @@ static bool vmx_hpvm_fast_icr(void)
  *   has replaced (kexec), with nothing behind it, and be ended by INIT only; and
  *   what the host does on the pCPU is an event that ends some CPUs' HLT.
  *
- * IPI virtualization and the other two of the secondary and tertiary controls
- * are off already, because APICv is inhibited.
+ * The other two of the secondary controls are off already, because APICv is
+ * inactive; and so is IPI virtualization, always (vmx_can_use_ipiv()).
  */
 static void vmx_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 {
@@ -203,18 +203,12 @@ static void vmx_hpvm_exited(struct kvm_vcpu *vcpu)
 	vmx_hpvm_park_timer(vmx);
 }
 
-static u64 vmx_hpvm_reasons(struct kvm_vcpu *vcpu)
-{
-	return to_vmx(vcpu)->nested.vmxon ? KVM_HPVM_REASON_NESTED : 0;
-}
-
 static const struct kvm_hpvm_ops vmx_hpvm_ops = {
 	.supported	= vmx_hpvm_supported,
 	.set_direct	= vmx_hpvm_set_direct,
 	.set_msrs	= vmx_hpvm_set_msrs,
 	.force_exit	= vmx_hpvm_force_exit,
 	.exited		= vmx_hpvm_exited,
-	.reasons	= vmx_hpvm_reasons,
 };
 
 /**

@@ -20,7 +20,7 @@ bool vmx_hpvm_msr_bitmap(struct kvm_vcpu *vcpu);
  * - external-interrupt exiting: interrupts go through the guest's IDT.  What
  *   protects the host: its own events are NMIs, and NMI exiting stays on.
  * - process posted interrupts: must be 0 without external-interrupt exiting (SDM
- *   vol. 3C 27.2.1.1).  Nothing posts: APICv is inhibited for the VM.
+ *   vol. 3C 27.2.1.1).  Nothing posts: APICv is inactive.
  * - VMX-preemption timer: on only to force an exit; see vmx_hpvm_force_exit().
  */
 static inline u32 vmx_hpvm_pin_controls(struct kvm_vcpu *vcpu, u32 pin)

@@ -167,7 +167,7 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_NOT_X2APIC	(1ULL << 3)  /* guest uses xAPIC or none */
 #define KVM_HPVM_REASON_APIC_OFF	(1ULL << 4)  /* SVR: software-disabled */
 #define KVM_HPVM_REASON_EXTINT		(1ULL << 5)  /* LVT0 accepts 8259 ExtINT */
-#define KVM_HPVM_REASON_NESTED		(1ULL << 6)  /* guest uses VMX or SVM */
+#define KVM_HPVM_REASON_NESTED		(1ULL << 6)  /* runs a nested guest, or did a second ago */
 #define KVM_HPVM_REASON_SMM		(1ULL << 7)  /* in or entering SMM */
 #define KVM_HPVM_REASON_DEBUG		(1ULL << 8)  /* KVM_SET_GUEST_DEBUG */
 #define KVM_HPVM_REASON_HYPERV		(1ULL << 9)  /* SynIC, or an AutoEOI vector */

@@ -45,17 +45,17 @@ static int enable_cap(struct kvm_vm *vm, uint32_t flags, uint64_t arg0, uint64_t
 	return __vm_ioctl(vm, KVM_ENABLE_CAP, &cap) ? -errno : 0;
 }
 
-static int bind_raw(struct kvm_vcpu *vcpu, uint32_t cpu, uint32_t flags, uint32_t pad)
+static int bind_raw(struct kvm_vcpu *vcpu, uint32_t cpu, uint32_t flags, int32_t fd)
 {
-	struct kvm_hpvm_bind bind = { .pcpu = cpu, .flags = flags, .pad = pad };
+	struct kvm_hpvm_bind bind = { .pcpu = cpu, .flags = flags, .fd = fd };
 
 	return __vcpu_ioctl(vcpu, KVM_HPVM_BIND, &bind) ? -errno : 0;
 }
 
-static int set_ctrl_raw(struct kvm_vcpu *vcpu, uint32_t flags, uint32_t pad,
+static int set_ctrl_raw(struct kvm_vcpu *vcpu, uint32_t flags, uint32_t change,
 			uint64_t report)
 {
-	struct kvm_hpvm_ctrl ctrl = { .flags = flags, .pad = pad, .report = report };
+	struct kvm_hpvm_ctrl ctrl = { .flags = flags, .change = change, .report = report };
 
 	return __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl) ? -errno : 0;
 }
@@ -145,11 +145,14 @@ TEST(get_irqs_arguments)
 	EXPECT_EQ(0, irqs.nr);
 	irqs.flags = 1;
 	EXPECT_EQ(-EINVAL, get_irqs_raw(vcpu->vm, &irqs));
+	irqs.flags = 0;
+	irqs.reserved = 1;
+	EXPECT_EQ(-EINVAL, get_irqs_raw(vcpu->vm, &irqs));
 	EXPECT_EQ(-EFAULT, get_irqs_raw(vcpu->vm, BAD_POINTER(struct kvm_hpvm_irqs)));
 	kvm_vm_free(vcpu->vm);
 
 	vcpu = hpvm_vm_create(guest_nothing, 0);
-	irqs.flags = 0;
+	irqs.reserved = 0;
 	EXPECT_EQ(-ENXIO, get_irqs_raw(vcpu->vm, &irqs));
 	kvm_vm_free(vcpu->vm);
 }
@@ -208,8 +211,10 @@ TEST(bind_arguments)
 {
 	struct kvm_vcpu *vcpu = bindable_vcpu();
 
-	EXPECT_EQ(-EINVAL, bind_raw(vcpu, pcpu, 1, 0));
+	EXPECT_EQ(-EINVAL, bind_raw(vcpu, pcpu, 4, 0));
 	EXPECT_EQ(-EINVAL, bind_raw(vcpu, pcpu, 0, 1));
+	EXPECT_EQ(-EBADF, bind_raw(vcpu, pcpu, KVM_HPVM_BIND_FD, -1));
+	EXPECT_EQ(-EBADF, bind_raw(vcpu, pcpu, KVM_HPVM_BIND_FD, vcpu->fd));
 	EXPECT_EQ(-EINVAL, bind_raw(vcpu, KVM_HPVM_NO_CPU, 1U << 31, 0));
 	EXPECT_EQ(-EINVAL, __hpvm_bind(vcpu, 1U << 16, NULL));
 	EXPECT_EQ(-EINVAL, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU - 1, NULL));
@@ -229,13 +234,198 @@ TEST(bind_again_and_release)
 
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
-	EXPECT_EQ(-EBUSY, __hpvm_bind(vcpu, 0, &holder));
+	EXPECT_EQ(-ENOSPC, __hpvm_bind(vcpu, 0, &holder));
 	EXPECT_EQ(0, holder);
+	EXPECT_EQ(pcpu, hpvm_state(vcpu).pcpu);
 
 	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
 	EXPECT_EQ(KVM_HPVM_NO_CPU, hpvm_state(vcpu).pcpu);
 	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	kvm_vm_free(vcpu->vm);
+}
+
+static int take_raw(struct kvm_vm *vm, struct kvm_hpvm_take *take)
+{
+	return __vm_ioctl(vm, KVM_HPVM_TAKE_CPUS, take) ? -errno : 0;
+}
+
+struct take_two {
+	struct kvm_hpvm_take head;
+	struct kvm_hpvm_cpu cpus[2];
+};
+
+TEST(take_arguments)
+{
+	struct kvm_vm *vm = bindable_vcpu()->vm;
+	struct take_two take = { .head.nr = 1, .cpus[0].pcpu = pcpu };
+
+	take.head.flags = 1;
+	EXPECT_EQ(-EINVAL, take_raw(vm, &take.head));
+	take.head.flags = 0;
+	take.head.pad = 1;
+	EXPECT_EQ(-EINVAL, take_raw(vm, &take.head));
+	take.head.pad = 0;
+	take.head.nr = 0;
+	EXPECT_EQ(-EINVAL, take_raw(vm, &take.head));
+	take.head.nr = KVM_HPVM_MAX_CPUS + 1;
+	EXPECT_EQ(-EINVAL, take_raw(vm, &take.head));
+
+	/* The second one is wrong: no such CPU, the first again, what has no meaning. */
+	take.head.nr = 2;
+	take.cpus[1].pcpu = 1U << 16;
+	EXPECT_EQ(-EINVAL, take_raw(vm, &take.head));
+	EXPECT_EQ(1, take.head.failed);
+	take.cpus[1].pcpu = pcpu;
+	EXPECT_EQ(-EINVAL, take_raw(vm, &take.head));
+	EXPECT_EQ(1, take.head.failed);
+	take.cpus[1] = (struct kvm_hpvm_cpu) { .pcpu = 0, .pad = 1 };
+	EXPECT_EQ(-EINVAL, take_raw(vm, &take.head));
+	EXPECT_EQ(1, take.head.failed);
+	EXPECT_EQ(-1, take.cpus[0].fd);
+	EXPECT_EQ(-1, take.cpus[1].fd);
+	EXPECT_EQ(-EFAULT, take_raw(vm, BAD_POINTER(struct kvm_hpvm_take)));
+	kvm_vm_free(vm);
+
+	vm = hpvm_vm_create(guest_nothing, 0)->vm;
+	take.head.nr = 1;
+	EXPECT_EQ(-ENXIO, take_raw(vm, &take.head));
+	kvm_vm_free(vm);
+}
+
+/* All or none: with the host's last CPU among them nothing is taken. */
+TEST(take_none)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	struct kvm_hpvm_take *take;
+	int i;
+
+	take = calloc(1, sizeof(*take) + (pcpu + 1) * sizeof(take->cpus[0]));
+	take->nr = pcpu + 1;
+	for (i = 0; i <= pcpu; i++)
+		take->cpus[i].pcpu = pcpu - i;
+	EXPECT_EQ(-ENOSPC, take_raw(vcpu->vm, take));
+	EXPECT_GT(take->nr, take->failed);
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	kvm_vm_free(vcpu->vm);
+	free(take);
+}
+
+/* A descriptor's life: two VMs one after the other, closed early, closed last. */
+TEST(take_and_hand_over)
+{
+	struct kvm_vcpu *first = bindable_vcpu(), *second = bindable_vcpu();
+	uint32_t holder;
+	int fd;
+
+	fd = __hpvm_take(first->vm, pcpu);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
+	EXPECT_EQ(-EBUSY, __hpvm_take(second->vm, pcpu));
+	/* It's taken, whoever asks without the descriptor. */
+	EXPECT_EQ(-EBUSY, __hpvm_bind(first, pcpu, &holder));
+	EXPECT_EQ(getpid(), holder);
+	EXPECT_EQ(-EINVAL, bind_raw(first, pcpu - 1, KVM_HPVM_BIND_FD, fd));
+
+	EXPECT_EQ(0, bind_raw(first, pcpu, KVM_HPVM_BIND_FD, fd));
+	EXPECT_EQ(0, bind_raw(first, pcpu, KVM_HPVM_BIND_FD, fd));
+	EXPECT_EQ(-EBUSY, bind_raw(second, pcpu, KVM_HPVM_BIND_FD, fd));
+	EXPECT_EQ(0, __hpvm_bind(first, KVM_HPVM_NO_CPU, NULL));
+
+	/* The other VM's now; the first one may be gone. */
+	EXPECT_EQ(0, bind_raw(second, pcpu, KVM_HPVM_BIND_FD, fd));
+	kvm_vm_free(first->vm);
+	EXPECT_EQ(pcpu, hpvm_state(second).pcpu);
+
+	/* Closed: the vCPU keeps it, and is the last to have it. */
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(-EBUSY, __hpvm_take(second->vm, pcpu));
+	EXPECT_EQ(0, __hpvm_bind(second, KVM_HPVM_NO_CPU, NULL));
+	fd = __hpvm_take(second->vm, pcpu);
+	ASSERT_LE(0, fd);
+
+	/* The descriptor is the last that has it. */
+	EXPECT_EQ(0, bind_raw(second, pcpu, KVM_HPVM_BIND_FD, fd));
+	kvm_vm_free(second->vm);
+	first = bindable_vcpu();
+	EXPECT_EQ(-EBUSY, __hpvm_bind(first, pcpu, NULL));
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(0, __hpvm_bind(first, pcpu, NULL));
+	kvm_vm_free(first->vm);
+}
+
+/* The descriptor is permission enough, also for a process that could take none. */
+TEST(take_and_pass_on)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	int fd = __hpvm_take(vcpu->vm, pcpu);
+	int status;
+	pid_t pid;
+
+	ASSERT_LE(0, fd);
+	pid = fork();
+	if (!pid) {
+		struct kvm_vcpu *its = bindable_vcpu();
+
+		drop_cap_sys_admin();
+		_exit(bind_raw(its, pcpu, KVM_HPVM_BIND_FD, fd) ? 1 : 0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	/* It has ended with the vCPU bound; the CPU is still dedicated. */
+	EXPECT_EQ(-EBUSY, __hpvm_bind(vcpu, pcpu, NULL));
+	EXPECT_EQ(0, bind_raw(vcpu, pcpu, KVM_HPVM_BIND_FD, fd));
+	kvm_vm_free(vcpu->vm);
+	close(fd);
+}
+
+/* A third process holds the descriptor, and is killed. */
+TEST(take_and_be_killed)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	int fds[2], status;
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(fds));
+	pid = fork();
+	if (!pid) {
+		c = __hpvm_take(vcpu->vm, pcpu) < 0;
+		/* The VM is of another process, which its ioctls don't take. */
+		if (c)
+			c = __hpvm_take(bindable_vcpu()->vm, pcpu) < 0;
+		if (write(fds[1], &c, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	ASSERT_EQ(1, read(fds[0], &c, 1));
+	EXPECT_EQ(0, c);
+	EXPECT_EQ(-EBUSY, __hpvm_bind(vcpu, pcpu, NULL));
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
+	kvm_vm_free(vcpu->vm);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* The kernel confines the thread, though its affinity says another CPU. */
+TEST(bind_pins)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	cpu_set_t set;
+
+	kvm_pin_this_task_to_pcpu(0);
+	EXPECT_EQ(0, bind_raw(vcpu, pcpu, KVM_HPVM_BIND_PIN, 0));
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(set), &set));
+	EXPECT_EQ(1, CPU_COUNT(&set));
+	EXPECT_TRUE(CPU_ISSET(pcpu, &set));
+	EXPECT_EQ(pcpu, sched_getcpu());
+	/* Moved away, and bound once more. */
+	kvm_pin_this_task_to_pcpu(0);
+	EXPECT_EQ(0, bind_raw(vcpu, pcpu, KVM_HPVM_BIND_PIN, 0));
+	EXPECT_EQ(pcpu, sched_getcpu());
 	kvm_vm_free(vcpu->vm);
 }
 
@@ -377,14 +567,26 @@ TEST(set_ctrl_arguments)
 
 	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0, 0));
 	hpvm_bind(vcpu, pcpu);
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 2, 0, 0));
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, ~0U, 0, 0));
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 1, 0));
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 0, KVM_HPVM_REASONS + 1));
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 0, ~0ULL));
-	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, 0, KVM_HPVM_REASONS));
-	EXPECT_EQ(0, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_HOLD_ORDINARY, 0, 0));
-	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 4, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, ~0U, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_REPORT, KVM_HPVM_CTRL_REPORT, 0));
+	/* A new value of what isn't to change. */
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_HOLD_ORDINARY, 0, 0));
+	EXPECT_EQ(0, hpvm_state(vcpu).ctrl_flags);
+	EXPECT_EQ(0, hpvm_state(vcpu).report);
+
+	/* Each of the two by itself; a reason that isn't known is none. */
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_REPORT, ~0ULL));
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_HOLD_ORDINARY,
+				  KVM_HPVM_CTRL_HOLD_ORDINARY, 0));
+	EXPECT_EQ(KVM_HPVM_CTRL_HOLD_ORDINARY, hpvm_state(vcpu).ctrl_flags);
+	EXPECT_EQ(~0ULL, hpvm_state(vcpu).report);
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_REPORT, 0));
+	EXPECT_EQ(KVM_HPVM_CTRL_HOLD_ORDINARY, hpvm_state(vcpu).ctrl_flags);
+	EXPECT_EQ(0, hpvm_state(vcpu).report);
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_HOLD_ORDINARY, ~0ULL));
+	EXPECT_EQ(0, hpvm_state(vcpu).ctrl_flags);
+	EXPECT_EQ(0, hpvm_state(vcpu).report);
 	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, BAD_POINTER(struct kvm_hpvm_ctrl)));
 	EXPECT_EQ(EFAULT, errno);
 	kvm_vm_free(vcpu->vm);

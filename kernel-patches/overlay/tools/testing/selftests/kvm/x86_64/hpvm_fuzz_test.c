@@ -34,6 +34,7 @@ struct fuzzer {
 	uint64_t good;
 	uint64_t bound;
 	bool ended;
+	int claim;
 };
 
 static uint64_t now_ms(void)
@@ -95,12 +96,35 @@ static int bind_any(struct fuzzer *f, struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_bind bind = {
 		.pcpu = any(f, 3) ? number(f, hpvm_pcpu() + 2) : KVM_HPVM_NO_CPU,
 		.flags = any(f, 8) ? 0 : number(f, 4),
-		.pad = any(f, 8) ? 0 : number(f, 4),
+		.fd = any(f, 8) ? 0 : number(f, 64),
 	};
 	int r = __vcpu_ioctl(vcpu, KVM_HPVM_BIND, &bind);
 
 	if (!r && bind.pcpu != KVM_HPVM_NO_CPU)
 		f->bound++;
+	return r;
+}
+
+/* Some CPUs at once; of their descriptors one is left now and then. */
+static int take_any(struct fuzzer *f, struct kvm_vm *vm)
+{
+	struct {
+		struct kvm_hpvm_take head;
+		struct kvm_hpvm_cpu cpus[2];
+	} take = {
+		.head.nr = any(f, 8) ? any(f, 3) : 0,
+		.head.flags = any(f, 8) ? 0 : number(f, 2),
+		.cpus[0].pcpu = number(f, hpvm_pcpu() + 2),
+		.cpus[1].pcpu = number(f, hpvm_pcpu() + 2),
+	};
+	int i, r = __vm_ioctl(vm, KVM_HPVM_TAKE_CPUS, &take.head);
+
+	if (!r) {
+		close(f->claim);
+		f->claim = take.cpus[0].fd;
+		for (i = 1; i < take.head.nr; i++)
+			close(take.cpus[i].fd);
+	}
 	return r;
 }
 
@@ -186,13 +210,13 @@ static int one_call(struct fuzzer *f)
 	struct kvm_enable_cap cap;
 	struct kvm_hpvm_irqs irqs;
 
-	switch (any(f, 17)) {
+	switch (any(f, 18)) {
 	case 0 ... 2:
 		return bind_any(f, vcpu);
 	case 3:
+		ctrl.change = number(f, 4);
 		ctrl.flags = number(f, 2);
-		ctrl.pad = any(f, 8) ? 0 : number(f, 2);
-		ctrl.report = number(f, KVM_HPVM_REASONS + 1);
+		ctrl.report = number(f, 1 << 17);
 		return __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl);
 	case 4:
 		return __vcpu_ioctl(vcpu, KVM_HPVM_GET_STATE, &state);
@@ -230,7 +254,10 @@ static int one_call(struct fuzzer *f)
 		/* There is none: whatever the room is said to be, nothing is written there. */
 		irqs.nr = number(f, 2);
 		irqs.flags = any(f, 8) ? 0 : number(f, 2);
+		irqs.reserved = any(f, 8) ? 0 : number(f, 2);
 		return __vm_ioctl(vcpu->vm, KVM_HPVM_GET_IRQS, &irqs);
+	case 13:
+		return take_any(f, vcpu->vm);
 	default:
 		return run_some(vcpu);
 	}
@@ -298,6 +325,7 @@ TEST(random_ioctls)
 	deadline_ms = now_ms() + seconds * 1000;
 	for (i = 0; i < NR_THREADS; i++) {
 		fuzzers[i].seed = seed * NR_THREADS + i;
+		fuzzers[i].claim = -1;
 		TEST_ASSERT(!pthread_create(&fuzzers[i].thread, NULL, fuzz, &fuzzers[i]),
 			    "pthread_create()");
 	}

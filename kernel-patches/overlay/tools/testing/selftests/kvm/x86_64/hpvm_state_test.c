@@ -297,13 +297,16 @@ static void guest_reported(void)
 
 static void assert_reported(struct kvm_vcpu *vcpu, uint32_t state, uint64_t why)
 {
+	struct kvm_hpvm_exit *exit = (void *)vcpu->run->padding;
 	struct kvm_hpvm_state s;
 
 	vcpu_run(vcpu);
 	TEST_ASSERT_KVM_EXIT_REASON(vcpu, KVM_EXIT_HPVM);
+	TEST_ASSERT(exit->state == state && (exit->reasons & why) == why,
+		    "KVM_EXIT_HPVM with state %u, reasons %#llx", exit->state, exit->reasons);
 	s = hpvm_state(vcpu);
 	TEST_ASSERT(s.state == state && (s.reasons & why) == why,
-		    "KVM_EXIT_HPVM with state %u, reasons %#llx", s.state, s.reasons);
+		    "After KVM_EXIT_HPVM: state %u, reasons %#llx", s.state, s.reasons);
 }
 
 TEST(reported)

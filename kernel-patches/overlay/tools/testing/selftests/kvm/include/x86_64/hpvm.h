@@ -152,6 +152,17 @@ static inline void hpvm_bind(struct kvm_vcpu *vcpu, uint32_t pcpu)
 	TEST_ASSERT(!r, "KVM_HPVM_BIND to CPU %u: error %d, holder %u", pcpu, r, holder);
 }
 
+/* The descriptor of a CPU, which is dedicated from now on; or a negative error number. */
+static inline int __hpvm_take(struct kvm_vm *vm, uint32_t pcpu)
+{
+	struct {
+		struct kvm_hpvm_take head;
+		struct kvm_hpvm_cpu cpu;
+	} take = { .head.nr = 1, .cpu.pcpu = pcpu };
+
+	return __vm_ioctl(vm, KVM_HPVM_TAKE_CPUS, &take.head) ? -errno : take.cpu.fd;
+}
+
 static inline struct kvm_hpvm_state hpvm_state(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_state state;
@@ -166,6 +177,7 @@ static inline void hpvm_set_ctrl(struct kvm_vcpu *vcpu, bool hold, uint64_t repo
 {
 	struct kvm_hpvm_ctrl ctrl = {
 		.flags = hold ? KVM_HPVM_CTRL_HOLD_ORDINARY : 0,
+		.change = KVM_HPVM_CTRL_HOLD_ORDINARY | KVM_HPVM_CTRL_REPORT,
 		.report = report,
 	};
 
