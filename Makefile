@@ -8,7 +8,10 @@ endif
 endif
 -include build/config.mk
 
-all: qemu kernel kernel-stock	## QEMU and both kernels of the lab
+all: qemu kernel kernel-stock bochs	## QEMU, both kernels of the lab and its emulator
+
+bochs:				## the emulator of the vmx lab (BOCHS=PATH: use that one)
+	@scripts/build-bochs
 
 qemu:				## QEMU with the stack
 	@scripts/build-qemu
@@ -61,4 +64,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq check check-long patches kernel-deb clean help
+.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq check check-long patches kernel-deb clean help

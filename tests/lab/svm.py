@@ -15,7 +15,7 @@ NEEDS = ()
 LOG = "terminal.log"
 EXIT_NMI = "97"                 # uapi/asm/svm.h
 HOST = "AMD host"
-LACKS = "which has no AVIC and no TSC deadline timer"
+MODELS = {}                     # of the setting 'models'
 
 # TCG lacks what is taken off here, and warns of each.
 CPU = ("EPYC,+svm,+x2apic,-xsaves,-xsavec,-fxsr-opt,-misalignsse,-osvw,-topoext,"
