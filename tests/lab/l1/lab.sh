@@ -815,7 +815,7 @@ refused() {
     description=$1
     text=$2
     shift 2
-    timeout 20 qemu -L /share -nodefaults -no-user-config -display none -S "$@" >/run/said 2>&1
+    timeout 20 qemu -L /share -nodefaults -no-user-config -display none "$@" >/run/said 2>&1
     status=$?
     sed 's/^/qemu| /' /run/said
     if [ $status = 1 ] && grep -q "$text" /run/said; then

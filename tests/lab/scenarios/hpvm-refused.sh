@@ -8,12 +8,14 @@
 #: groups.vmx long
 #: groups.svm check svm
 
-refused "no CPU list" "needs hpvm-cpus=" -accel kvm,hpvm=on -cpu host
+refused "neither a list of CPUs nor threads that are pinned" \
+    "needs a host CPU for each vCPU, and the thread of vCPU 0 may run on 3 of them" \
+    -accel kvm,hpvm=on -cpu host
 refused "more CPUs than vCPUs" "names 2 host CPUs, but -smp has 1 vCPU" \
     -accel kvm,hpvm=on,hpvm-cpus=0-1 -cpu host
 refused "more vCPUs than CPUs" "names 1 host CPU, but -smp has 2 vCPUs" \
     -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -smp 2
-refused "a CPU twice" "names CPU 1 twice" -accel kvm,hpvm=on,hpvm-cpus=1,,1 -cpu host -smp 2
+refused "a CPU twice" "names CPU 1 twice" -accel kvm,hpvm=on,hpvm-cpus=1+1 -cpu host -smp 2
 refused "no list" "is not a list of host CPUs" -accel kvm,hpvm=on,hpvm-cpus=one -cpu host
 refused "a CPU that does not exist" "names CPU 7, which this host doesn't have" \
     -accel kvm,hpvm=on,hpvm-cpus=7 -cpu host
@@ -22,6 +24,10 @@ refused "all CPUs of the host" "no CPU is left for QEMU's other threads" \
 refused "a local APIC outside of the kernel" "needs the local APIC in the kernel" \
     -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -M kernel-irqchip=off
 refused "a guest CPU without x2APIC" "x2apic=on" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,-x2apic
+if [ "$LAB" = svm ]; then
+    refused "a deadline timer where the processor has none" "use tsc-deadline=off" \
+        -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,tsc-deadline=on
+fi
 refused "properties without the mode" "have no effect without hpvm=on" \
     -accel kvm,hpvm-cpus=1 -cpu host
 refused "an accelerator that is not KVM" "works with the KVM accelerator only" \
@@ -52,7 +58,8 @@ refused "a CPU that another VM has" "CPU 1 is already dedicated to VM 'guest' (p
     -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
 check "the interrupt has left" not effective 1
 move_to 2
-start_guest -accel kvm,hpvm=on,hpvm-cpus=2 -cpu host -kernel /guest/apic.elf -append oneshot -S
+start_guest -accel kvm,hpvm=on,hpvm-cpus=2 -cpu host -kernel /guest/apic.elf \
+    -append "oneshot count=1000000000"
 check "a second VM gets its CPU" wait_for 10 has_vcpu
 check "and has taken it" wait_for 10 test -e /sys/kernel/debug/hpvm/cpu2
 refused "the host's last CPU" \

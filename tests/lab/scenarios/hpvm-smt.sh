@@ -15,7 +15,7 @@ cat /run/checked
 check "hpvm-status says which do" grep -q "2-3" /run/checked
 
 refused "hpvm-smt=strict refuses the CPU" \
-    "CPU 3 shares its core with CPU 2, not named in hpvm-cpus=" \
+    "CPU 3 shares its core with CPU 2, not this VM's" \
     -accel kvm,hpvm=on,hpvm-cpus=3,hpvm-smt=strict -cpu host
 
 # run WORDS: a guest in direct mode with these, which is killed then.

@@ -15,7 +15,7 @@
 
 /*
  * KVM_CHECK_EXTENSION returns the mask of KVM_HPVM_F_* that this host can do;
- * 0 if it can't do the mode at all.
+ * 0 if it can't do the mode at all.  It's an int: there are no more than 31 of them.
  *
  * KVM_ENABLE_CAP on the VM, before the first vCPU exists: args[0] is the mask
  * of KVM_HPVM_F_* the VM may use, with KVM_HPVM_F_DIRECT set.
@@ -34,49 +34,95 @@
 #define KVM_HPVM_F_IRQ			(1ULL << 3)
 
 /*
- * vCPU ioctl: bind the vCPU to a pCPU, or release it with KVM_HPVM_NO_CPU.
- * The pCPU stays dedicated until it's released or the vCPU is destroyed.  May
- * sleep.  The caller pins the thread that calls KVM_RUN to the pCPU itself.
+ * VM ioctl: dedicate CPUs, all of them in one pass, or none.  Each entry gets a
+ * descriptor that stands for "this CPU is dedicated": KVM_HPVM_BIND accepts it, from
+ * whichever VM and process.  The CPU is the host's again when its last descriptor is
+ * closed and no vCPU is bound to it.  May sleep.
  *
- * Errors: EINVAL  flags not 0, or no such CPU
+ * Errors: EINVAL  flags or pad not 0, nr is 0 or more than KVM_HPVM_MAX_CPUS; no such
+ *                 CPU, or one twice
  *         ENODEV  the CPU is offline
- *         EBUSY   the CPU is dedicated already: holder_pid says to which
- *                 process (0: not visible in the caller's PID namespace);
- *                 or the vCPU is bound to another CPU
+ *         EBUSY   the CPU is dedicated already: holder_pid says to which process (0:
+ *                 not visible in the caller's PID namespace)
  *         EPERM   neither CAP_SYS_ADMIN nor in the administrator's list
  *                 (/sys/module/kvm/parameters/hpvm_cpus)
- *         EACCES  the CPU isn't in the caller's cpuset
- *         ENOSPC  it's the last CPU that the host has for itself
- *         ENXIO   the VM has not enabled KVM_CAP_X86_HPVM, or has no in-kernel
- *                 local APIC
+ *         EACCES  the CPU is in the cpuset of no thread of the caller
+ *         ENOSPC  the host would have no CPU for itself
  *         ENOTEMPTY  device interrupts that can't be moved target the CPU; the
  *                 kernel log names them
  *         EOPNOTSUPP  the host can't dedicate CPUs any more (the platform's
  *                 interrupt vector was taken)
+ *         EMFILE, ENFILE, ENOMEM, EFAULT
+ *         ENXIO   the VM has not enabled KVM_CAP_X86_HPVM
+ *
+ * An error that concerns a CPU leaves the entry's index in failed; else that is nr.
+ */
+struct kvm_hpvm_cpu {
+	__u32 pcpu;		/* in: Linux CPU number */
+	__s32 fd;		/* out: close-on-exec; -1 after an error */
+	__u32 holder_pid;	/* out: of the failed entry, with EBUSY */
+	__u32 pad;
+};
+
+struct kvm_hpvm_take {
+	__u32 nr;		/* in: entries in cpus[] */
+	__u32 flags;		/* in: 0 */
+	__u32 failed;		/* out: the entry that the error is about */
+	__u32 pad;
+	struct kvm_hpvm_cpu cpus[];
+};
+
+#define KVM_HPVM_MAX_CPUS		4096
+#define KVM_HPVM_TAKE_CPUS		_IOWR(KVMIO, 0xf4, struct kvm_hpvm_take)
+
+/*
+ * vCPU ioctl: bind the vCPU to a pCPU, or release it with KVM_HPVM_NO_CPU.
+ * The pCPU stays dedicated until it's released or the vCPU is destroyed, and longer
+ * if there is a descriptor for it.  A vCPU that is bound to another CPU moves; after
+ * an error it's bound as before.  May sleep.
+ *
+ * Errors: those of KVM_HPVM_TAKE_CPUS, and
+ *         EINVAL  other flags, or the CPU isn't the descriptor's
+ *         EBADF   not a descriptor of KVM_HPVM_TAKE_CPUS
+ *         EBUSY   another vCPU is bound to the CPU
+ *         ENXIO   the VM has no in-kernel local APIC
  *
  * To release a vCPU that isn't bound is no error.
  */
 struct kvm_hpvm_bind {
 	__u32 pcpu;		/* in: Linux CPU number, or KVM_HPVM_NO_CPU */
-	__u32 flags;		/* in: 0 */
+	__u32 flags;		/* in: KVM_HPVM_BIND_* */
 	__u32 holder_pid;	/* out: with EBUSY */
-	__u32 pad;
+	__s32 fd;		/* in: with KVM_HPVM_BIND_FD, else 0 */
 };
+
+/* The CPU is dedicated already: fd is its descriptor, and permission enough. */
+#define KVM_HPVM_BIND_FD		(1U << 0)
+/*
+ * Confine the calling thread, which is to call KVM_RUN, to the CPU, whatever its
+ * affinity or cpuset was.  Without it the caller does that.
+ */
+#define KVM_HPVM_BIND_PIN		(1U << 1)
 
 #define KVM_HPVM_NO_CPU			(~0U)
 #define KVM_HPVM_BIND			_IOWR(KVMIO, 0xf0, struct kvm_hpvm_bind)
 
 /*
  * vCPU ioctl: hold the vCPU in ordinary mode, or let it go direct whenever the
- * conditions hold; and which changes of its state end KVM_RUN.  After
- * KVM_HPVM_BIND neither is set.  Takes effect before the vCPU enters the guest
- * again.  Errors: EINVAL (other flags or reasons), ENXIO (not bound).
+ * conditions hold; and which changes of its state end KVM_RUN.  The two may have
+ * different owners, so each is changed only where the call says so; KVM_HPVM_GET_STATE
+ * returns both.  After KVM_HPVM_BIND neither is set; a vCPU that moves to another CPU
+ * keeps them.  Takes effect before the vCPU enters the guest again.
+ * Errors: EINVAL (other flags), ENXIO (not bound).
+ *
+ * A reason in report that the kernel doesn't know is one that never holds.
  */
 #define KVM_HPVM_CTRL_HOLD_ORDINARY	(1U << 0)
+#define KVM_HPVM_CTRL_REPORT		(1U << 1)	/* in change only */
 
 struct kvm_hpvm_ctrl {
-	__u32 flags;		/* KVM_HPVM_CTRL_* */
-	__u32 pad;
+	__u32 flags;		/* KVM_HPVM_CTRL_*: the new values of those in change */
+	__u32 change;		/* KVM_HPVM_CTRL_* */
 	__u64 report;		/* KVM_HPVM_REASON_*: see KVM_EXIT_HPVM */
 };
 
@@ -85,10 +131,16 @@ struct kvm_hpvm_ctrl {
 /*
  * exit_reason of KVM_RUN: other reasons of kvm_hpvm_ctrl.report hold than KVM_RUN has
  * told before, or none and the vCPU is direct; the first time after KVM_HPVM_SET_CTRL
- * has changed them, whichever it is.  KVM_HPVM_GET_STATE tells.  The guest hasn't run
- * since, and there is nothing to complete.
+ * has changed them, whichever it is.  kvm_run's padding has a struct kvm_hpvm_exit.
+ * The guest hasn't run since, and there is nothing to complete.
  */
 #define KVM_EXIT_HPVM			4850
+
+struct kvm_hpvm_exit {
+	__u64 reasons;		/* KVM_HPVM_REASON_*, all of them */
+	__u32 state;		/* enum kvm_hpvm_run_state */
+	__u32 pad;
+};
 
 enum kvm_hpvm_run_state {
 	KVM_HPVM_STATE_UNBOUND,
@@ -127,7 +179,6 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_VAPIC		(1ULL << 14) /* KVM_SET_VAPIC_ADDR is in use */
 #define KVM_HPVM_REASON_NMI		(1ULL << 15) /* handles an NMI (SVM without VNMI) */
 #define KVM_HPVM_REASON_PROTECTED	(1ULL << 16) /* a confidential guest */
-#define KVM_HPVM_REASONS		((1ULL << 17) - 1) /* all of them */
 
 /* Why the timer isn't at its best step (a mask; 0 at DEADLINE and ONESHOT). */
 #define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */
@@ -160,7 +211,10 @@ struct kvm_hpvm_state {
 	__u64 window_kicks;	/* of these: between the last check and the entry */
 	__u64 eoi_intercepts;	/* entries with EOI intercepted (level interrupts) */
 	__u64 ipis;		/* ICR writes that took the fast path, an exit each */
-	__u64 reserved[7];
+	__u32 ctrl_flags;	/* KVM_HPVM_CTRL_HOLD_ORDINARY */
+	__u32 pad;
+	__u64 report;		/* of KVM_HPVM_SET_CTRL */
+	__u64 reserved[5];
 };
 
 #define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)
@@ -187,20 +241,22 @@ struct kvm_hpvm_irq {
 	__u32 vector;		/* the guest's */
 	__u32 pad;
 	__u64 reasons;		/* KVM_HPVM_IRQ_REASON_*; 0: straight */
+	__u64 reserved[2];	/* out: 0 */
 };
 
 /* More aren't told. */
 #define KVM_HPVM_MAX_IRQS		4096
 
 /*
- * VM ioctl: how the interrupts of assigned devices go.  Errors: EINVAL (flags not
- * 0), E2BIG (there are more than nr or KVM_HPVM_MAX_IRQS; nr says how many, and the
+ * VM ioctl: how the interrupts of assigned devices go.  Errors: EINVAL (flags or
+ * reserved not 0), E2BIG (there are more than nr or KVM_HPVM_MAX_IRQS; nr says how many, and the
  * first ones are there), EFAULT, ENOMEM, ENXIO (the VM has not enabled
  * KVM_CAP_X86_HPVM).
  */
 struct kvm_hpvm_irqs {
 	__u32 nr;		/* in: room in irqs[]; out: how many there are */
 	__u32 flags;		/* in: 0 */
+	__u64 reserved;		/* in: 0 */
 	struct kvm_hpvm_irq irqs[];
 };
 

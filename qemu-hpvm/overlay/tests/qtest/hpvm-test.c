@@ -45,6 +45,10 @@ static const Refusal refusals[] = {
         "hpvm=on works with the KVM accelerator only, and tcg is in use; "
         "make -accel kvm the only accelerator",
     }, {
+        "options-tcg", "-accel tcg -machine hpvm-cpus=0,hpvm-smt=strict",
+        "-machine hpvm-smt= has no effect without hpvm=on; add it or leave it "
+        "out",
+    }, {
         "no-kvm", "-accel kvm,device=/nonexistent,hpvm=on,hpvm-cpus=0",
         "Could not access KVM kernel module: No such file or directory",
     }, {
@@ -71,9 +75,16 @@ static const Refusal refusals[] = {
     }, {
         "cpus-syntax", "-accel kvm,hpvm=on,hpvm-cpus=2-",
         "hpvm-cpus=2- is not a list of host CPUs; write CPU numbers and "
-        "ascending ranges, such as 2-5,8",
+        "ascending ranges, such as 2-5+8",
     }, {
-        "cpus-duplicate", "-accel kvm,hpvm=on,hpvm-cpus=2-5,,3",
+        "cpus-pinned-typo", "-accel kvm,hpvm=on,hpvm-cpus=pin",
+        "hpvm-cpus=pin is not a list of host CPUs; write CPU numbers and "
+        "ascending ranges, such as 2-5+8",
+    }, {
+        "cpus-duplicate", "-accel kvm,hpvm=on,hpvm-cpus=2-5+3",
+        "hpvm-cpus=2-5+3 names CPU 3 twice; each vCPU needs a CPU of its own",
+    }, {
+        "cpus-duplicate-comma", "-accel kvm,hpvm=on,hpvm-cpus=2-5,,3",
         "hpvm-cpus=2-5,3 names CPU 3 twice; each vCPU needs a CPU of its own",
     }, {
         "cpus-duplicate-machine",
@@ -85,10 +96,6 @@ static const Refusal refusals[] = {
 /* These need some KVM, but are refused before its kernel is asked. */
 static const Refusal kvm_refusals[] = {
     {
-        "cpus-missing", "-accel kvm,hpvm=on -smp 2",
-        "hpvm=on needs hpvm-cpus=, a list of host CPUs such as 2-5 with one "
-        "CPU per vCPU (-smp has 2)",
-    }, {
         "cpus-length", "-accel kvm,hpvm=on,hpvm-cpus=0-1 -smp 1",
         "hpvm-cpus= names 2 host CPUs, but -smp has 1 vCPU; name exactly one "
         "host CPU per vCPU",

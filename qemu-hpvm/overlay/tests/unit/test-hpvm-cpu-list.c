@@ -17,8 +17,11 @@ typedef struct ParseCase {
 static const ParseCase good[] = {
     { "0", "0 " },
     { "2-5", "2 3 4 5 " },
+    { "2-5+8", "2 3 4 5 8 " },
+    { "8+2-3", "8 2 3 " },
     { "2-5,8", "2 3 4 5 8 " },
     { "8,2-3", "8 2 3 " },
+    { "1+3,5", "1 3 5 " },
     { "7-7", "7 " },
     { "8191", "8191 " },
     { "007", "7 " },
@@ -30,6 +33,9 @@ static const ParseCase bad[] = {
     { "2,", "not a list of host CPUs" },
     { ",2", "not a list of host CPUs" },
     { "2,,3", "not a list of host CPUs" },
+    { "2+", "not a list of host CPUs" },
+    { "2++3", "not a list of host CPUs" },
+    { "2,+3", "not a list of host CPUs" },
     { "2-", "not a list of host CPUs" },
     { "-2", "not a list of host CPUs" },
     { "5-2", "not a list of host CPUs" },
@@ -47,6 +53,7 @@ static const ParseCase bad[] = {
     { "2,2", "names CPU 2 twice" },
     { "2-5,4", "names CPU 4 twice" },
     { "4,2-5", "names CPU 4 twice" },
+    { "4+2-5", "names CPU 4 twice" },
 };
 
 static void assert_error(Error *err, const char *expect)
@@ -91,53 +98,68 @@ static void test_contains(void)
     g_assert_false(hpvm_cpu_list_contains(cpus, 4));
 }
 
-static void check(const char *list, unsigned int vcpus, const char *present,
-                  const char *online, const char *expect)
+/* @expect: part of the sentence, or NULL if it's all right */
+static void length(const char *list, unsigned int vcpus, const char *expect)
 {
     g_autoptr(GArray) cpus = hpvm_cpu_list_parse(list, &error_abort);
     Error *err = NULL;
 
     if (!expect) {
-        g_assert_true(hpvm_cpu_list_check(cpus, vcpus, present, online,
-                                          &error_abort));
+        g_assert_true(hpvm_cpu_list_check_length(cpus, vcpus, &error_abort));
     } else {
-        g_assert_false(hpvm_cpu_list_check(cpus, vcpus, present, online,
-                                           &err));
+        g_assert_false(hpvm_cpu_list_check_length(cpus, vcpus, &err));
         assert_error(err, expect);
     }
 }
 
-static void test_check(void)
-{
-    check("2-5", 4, "0-7", "0-7", NULL);
-    check("1", 1, "0-1", "0-1", NULL);
-    check("7,0", 2, "0-7", "0,7", NULL);
-}
-
 static void test_length(void)
 {
-    check("2-5", 3, "0-7", "0-7", "names 4 host CPUs, but -smp has 3 vCPUs");
-    check("2-5", 5, "0-7", "0-7", "names 4 host CPUs, but -smp has 5 vCPUs");
-    check("2", 2, "0-7", "0-7", "names 1 host CPU, but -smp has 2 vCPUs");
-    check("2-3", 1, "0-7", "0-7", "names 2 host CPUs, but -smp has 1 vCPU;");
+    length("2-5", 4, NULL);
+    length("1", 1, NULL);
+    length("2-5", 3, "names 4 host CPUs, but -smp has 3 vCPUs");
+    length("2-5", 5, "names 4 host CPUs, but -smp has 5 vCPUs");
+    length("2", 2, "names 1 host CPU, but -smp has 2 vCPUs");
+    length("2-3", 1, "names 2 host CPUs, but -smp has 1 vCPU;");
+}
+
+static void host(const char *list, const char *possible, const char *online,
+                 const char *expect)
+{
+    g_autoptr(GArray) cpus = hpvm_cpu_list_parse(list, &error_abort);
+    Error *err = NULL;
+
+    if (!expect) {
+        g_assert_true(hpvm_cpu_list_check_host(cpus, possible, online,
+                                               &error_abort));
+    } else {
+        g_assert_false(hpvm_cpu_list_check_host(cpus, possible, online, &err));
+        assert_error(err, expect);
+    }
+}
+
+static void test_host(void)
+{
+    host("2-5", "0-7", "0-7", NULL);
+    host("1", "0-1", "0-1", NULL);
+    host("7,0", "0-7", "0,7", NULL);
 }
 
 static void test_absent(void)
 {
-    check("8", 1, "0-7", "0-7", "CPU 8, which this host doesn't have; "
-          "choose among CPUs 0-7");
+    host("8", "0-7", "0-3", "CPU 8, which this host doesn't have; "
+         "choose among CPUs 0-3");
 }
 
 static void test_offline(void)
 {
-    check("3", 1, "0-7", "0-2,4-7", "CPU 3, which is offline; write 1 to "
-          "/sys/devices/system/cpu/cpu3/online, or choose among CPUs 0-2,4-7");
+    host("3", "0-7", "0-2,4-7", "CPU 3, which is offline; write 1 to "
+         "/sys/devices/system/cpu/cpu3/online, or choose among CPUs 0-2,4-7");
 }
 
 static void test_host_list(void)
 {
-    check("3", 1, "", "0-7", "the host's own CPU list can't be read");
-    check("3", 1, "0-7", "?", "the host's own CPU list can't be read");
+    host("3", "", "0-7", "the host's own CPU list can't be read");
+    host("3", "0-7", "?", "the host's own CPU list can't be read");
 }
 
 /* @expect: part of the sentence, or NULL if the core is the VM's alone */
@@ -180,9 +202,9 @@ static void test_siblings_offline(void)
 static void test_siblings_foreign(void)
 {
     siblings("2-3", 2, "2,6", "0-7",
-             "CPU 2 shares its core with CPU 6, not named in hpvm-cpus=, so "
-             "that other work there can slow the vCPU down; name it in "
-             "hpvm-cpus= too, take it offline with "
+             "CPU 2 shares its core with CPU 6, not this VM's, so that other "
+             "work there can slow the vCPU down; give it to vCPUs of this VM "
+             "too, take it offline with "
              "'echo 0 >/sys/devices/system/cpu/cpu6/online'");
     siblings("3", 3, "2-3", "0-3", "CPU 3 shares its core with CPU 2, ");
     siblings("2-3", 3, "3,7", "0-7", "CPU 3 shares its core with CPU 7, ");
@@ -191,9 +213,9 @@ static void test_siblings_foreign(void)
 static void test_siblings_several(void)
 {
     siblings("2", 2, "2,66,130,194", "0-255",
-             "CPU 2 shares its core with CPUs 66,130,194, not named in "
-             "hpvm-cpus=, so that other work there can slow the vCPU down; "
-             "name them in hpvm-cpus= too, take each N of them offline with "
+             "CPU 2 shares its core with CPUs 66,130,194, not this VM's, so "
+             "that other work there can slow the vCPU down; give them to vCPUs "
+             "of this VM too, take each N of them offline with "
              "'echo 0 >/sys/devices/system/cpu/cpuN/online'");
     /* One of them is the VM's own, one is offline. */
     siblings("2,130", 2, "2,66,130,194", "0-193",
@@ -220,11 +242,11 @@ int main(int argc, char **argv)
     g_test_add_func("/hpvm/cpu-list/parse/good", test_good);
     g_test_add_func("/hpvm/cpu-list/parse/bad", test_bad);
     g_test_add_func("/hpvm/cpu-list/contains", test_contains);
-    g_test_add_func("/hpvm/cpu-list/check/good", test_check);
-    g_test_add_func("/hpvm/cpu-list/check/length", test_length);
-    g_test_add_func("/hpvm/cpu-list/check/absent", test_absent);
-    g_test_add_func("/hpvm/cpu-list/check/offline", test_offline);
-    g_test_add_func("/hpvm/cpu-list/check/host-list", test_host_list);
+    g_test_add_func("/hpvm/cpu-list/length", test_length);
+    g_test_add_func("/hpvm/cpu-list/host/good", test_host);
+    g_test_add_func("/hpvm/cpu-list/host/absent", test_absent);
+    g_test_add_func("/hpvm/cpu-list/host/offline", test_offline);
+    g_test_add_func("/hpvm/cpu-list/host/malformed", test_host_list);
     g_test_add_func("/hpvm/cpu-list/siblings/none", test_siblings_none);
     g_test_add_func("/hpvm/cpu-list/siblings/own", test_siblings_own);
     g_test_add_func("/hpvm/cpu-list/siblings/offline", test_siblings_offline);

@@ -1,5 +1,5 @@
 /*
- * Lists of host CPUs, such as "2-5,8"
+ * Lists of host CPUs, such as "2-5+8"
  *
  * Nothing here depends on KVM or on the machine QEMU runs on, so that all of
  * it is covered by a unit test.
@@ -39,6 +39,7 @@ GArray *hpvm_cpu_list_parse(const char *list, Error **errp)
 {
     g_autoptr(GArray) cpus = g_array_new(false, false, sizeof(unsigned int));
     const char *p = list;
+    char separator;
 
     do {
         unsigned int first, last;
@@ -61,25 +62,23 @@ GArray *hpvm_cpu_list_parse(const char *list, Error **errp)
             }
             g_array_append_val(cpus, cpu);
         }
-    } while (*p++ == ',');
+        /* QEMU's options need a comma to be written twice. */
+        separator = *p++;
+    } while (separator == ',' || separator == '+');
 
-    if (p[-1] == '\0') {
+    if (separator == '\0') {
         return g_steal_pointer(&cpus);
     }
 
 syntax:
     error_setg(errp, "hpvm-cpus=%s is not a list of host CPUs; write CPU "
-               "numbers and ascending ranges, such as 2-5,8", list);
+               "numbers and ascending ranges, such as 2-5+8", list);
     return NULL;
 }
 
-bool hpvm_cpu_list_check(const GArray *cpus, unsigned int vcpus,
-                         const char *present, const char *online,
-                         Error **errp)
+bool hpvm_cpu_list_check_length(const GArray *cpus, unsigned int vcpus,
+                                Error **errp)
 {
-    g_autoptr(GArray) host = NULL;
-    g_autoptr(GArray) running = NULL;
-
     if (cpus->len != vcpus) {
         error_setg(errp, "hpvm-cpus= names %u host CPU%s, but -smp has %u "
                    "vCPU%s; name exactly one host CPU per vCPU",
@@ -87,9 +86,15 @@ bool hpvm_cpu_list_check(const GArray *cpus, unsigned int vcpus,
                    vcpus, vcpus == 1 ? "" : "s");
         return false;
     }
+    return true;
+}
 
-    host = hpvm_cpu_list_parse(present, errp);
-    running = host ? hpvm_cpu_list_parse(online, errp) : NULL;
+bool hpvm_cpu_list_check_host(const GArray *cpus, const char *possible,
+                              const char *online, Error **errp)
+{
+    g_autoptr(GArray) host = hpvm_cpu_list_parse(possible, errp);
+    g_autoptr(GArray) running = host ? hpvm_cpu_list_parse(online, errp) : NULL;
+
     if (!running) {
         error_prepend(errp, "the host's own CPU list can't be read: ");
         return false;
@@ -100,7 +105,7 @@ bool hpvm_cpu_list_check(const GArray *cpus, unsigned int vcpus,
 
         if (!hpvm_cpu_list_contains(host, cpu)) {
             error_setg(errp, "hpvm-cpus= names CPU %u, which this host doesn't "
-                       "have; choose among CPUs %s", cpu, present);
+                       "have; choose among CPUs %s", cpu, online);
             return false;
         }
         if (!hpvm_cpu_list_contains(running, cpu)) {
@@ -136,9 +141,9 @@ bool hpvm_cpu_list_check_siblings(const GArray *cpus, unsigned int cpu,
         }
     }
     if (n) {
-        error_setg(errp, "CPU %u shares its core with CPU%s %s, not named in "
-                   "hpvm-cpus=, so that other work there can slow the vCPU "
-                   "down; name %s in hpvm-cpus= too, take %s offline with "
+        error_setg(errp, "CPU %u shares its core with CPU%s %s, not this VM's, "
+                   "so that other work there can slow the vCPU down; give %s to "
+                   "vCPUs of this VM too, take %s offline with "
                    "'echo 0 >/sys/devices/system/cpu/cpu%s/online'",
                    cpu, n == 1 ? "" : "s", others->str,
                    n == 1 ? "it" : "them", n == 1 ? "it" : "each N of them",

@@ -1,5 +1,5 @@
 /*
- * Lists of host CPUs, such as "2-5,8"
+ * Lists of host CPUs, such as "2-5+8"
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,7 +12,8 @@
 
 /**
  * hpvm_cpu_list_parse:
- * @list: Linux CPU numbers and ascending ranges, separated by commas
+ * @list: Linux CPU numbers and ascending ranges, separated by
+ *     plus signs or, as Linux does it, commas
  * @errp: what is wrong with @list
  *
  * Returns: the CPU numbers as unsigned int in the order in which they are
@@ -29,18 +30,26 @@ GArray *hpvm_cpu_list_parse(const char *list, Error **errp);
 bool hpvm_cpu_list_contains(const GArray *cpus, unsigned int cpu);
 
 /**
- * hpvm_cpu_list_check:
+ * hpvm_cpu_list_check_length:
  * @cpus: the CPUs to use, one per vCPU
  * @vcpus: number of vCPUs
- * @present: the host's CPUs, in the format of /sys/devices/system/cpu/present
+ * @errp: how many there should be
+ */
+bool hpvm_cpu_list_check_length(const GArray *cpus, unsigned int vcpus,
+                                Error **errp);
+
+/**
+ * hpvm_cpu_list_check_host:
+ * @cpus: the CPUs to use, one per vCPU
+ * @possible: those that the host can have, in the format of
+ *     /sys/devices/system/cpu/possible
  * @online: the host's online CPUs, in the same format
  * @errp: what is wrong with @cpus, and the way out
  *
  * Returns: whether each vCPU can have its CPU.
  */
-bool hpvm_cpu_list_check(const GArray *cpus, unsigned int vcpus,
-                         const char *present, const char *online,
-                         Error **errp);
+bool hpvm_cpu_list_check_host(const GArray *cpus, const char *possible,
+                              const char *online, Error **errp);
 
 /**
  * hpvm_cpu_list_check_siblings:

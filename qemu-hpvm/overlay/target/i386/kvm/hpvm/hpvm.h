@@ -4,17 +4,16 @@
  * Each vCPU owns a host CPU (pCPU) and takes timer and device interrupts
  * through its own IDT, without VM exits.  See docs/system/i386/hpvm.rst.
  *
+ * Without CONFIG_HPVM stub.c has them.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #ifndef TARGET_I386_KVM_HPVM_H
 #define TARGET_I386_KVM_HPVM_H
 
-#include CONFIG_DEVICES
-#include <asm/kvm_hpvm.h>
 #include "cpu.h"
-
-#ifdef CONFIG_HPVM
+#include "system/kvm.h"
 
 /* Adds the accelerator's properties, whose names begin with hpvm. */
 void kvm_hpvm_accel_class_init(ObjectClass *oc);
@@ -32,19 +31,24 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s);
 void kvm_hpvm_cpu_defaults(X86CPU *cpu);
 
 /*
- * Pins the calling vCPU thread to its pCPU and binds the vCPU to it, before its
- * CPUID is made.  Ends QEMU with a sentence if that's not possible.
+ * Prepares a vCPU, on its thread and before its CPUID is made.  It gets its
+ * pCPU when the VM does, or at once if that is so already.  Ends QEMU with a
+ * sentence if the guest's CPU isn't one for the mode.
  */
 void kvm_hpvm_init_vcpu(CPUState *cs);
 
 /*
- * KVM_RUN has ended with KVM_EXIT_HPVM: tells QMP clients that the vCPU has left
- * direct mode or is in it again, and pauses the guest if hpvm-leave=stop.  Runs
- * on the vCPU's thread without the BQL; returns 0, or -1 if the vCPU can't go on.
+ * KVM_RUN has ended with KVM_EXIT_HPVM: tells QMP clients that the vCPU has
+ * left direct mode or is in it again, and pauses the guest if hpvm-leave=stop.
+ * Runs on the vCPU's thread without the BQL; returns 0, or -1 if the vCPU can't
+ * go on.
  */
 int kvm_hpvm_handle_exit(CPUState *cs);
 
-/* Gives the pCPU back: an unplugged vCPU's file descriptor stays open. */
+/*
+ * Takes an unplugged vCPU, whose file descriptor stays open, off its pCPU.
+ * That stays the VM's, for the next vCPU with this index.
+ */
 void kvm_hpvm_destroy_vcpu(CPUState *cs);
 
 /*
@@ -53,39 +57,5 @@ void kvm_hpvm_destroy_vcpu(CPUState *cs);
  * TSC must be restored.
  */
 bool kvm_hpvm_reset_tsc(X86CPU *cpu);
-
-#else
-
-static inline void kvm_hpvm_accel_class_init(ObjectClass *oc)
-{
-}
-
-static inline void kvm_hpvm_init(MachineState *ms, KVMState *s)
-{
-}
-
-static inline void kvm_hpvm_cpu_defaults(X86CPU *cpu)
-{
-}
-
-static inline void kvm_hpvm_init_vcpu(CPUState *cs)
-{
-}
-
-static inline int kvm_hpvm_handle_exit(CPUState *cs)
-{
-    return -1;
-}
-
-static inline void kvm_hpvm_destroy_vcpu(CPUState *cs)
-{
-}
-
-static inline bool kvm_hpvm_reset_tsc(X86CPU *cpu)
-{
-    return false;
-}
-
-#endif /* CONFIG_HPVM */
 
 #endif /* TARGET_I386_KVM_HPVM_H */

@@ -7,17 +7,86 @@
 #ifndef TARGET_I386_KVM_HPVM_INTERNAL_H
 #define TARGET_I386_KVM_HPVM_INTERNAL_H
 
-#include "hw/core/cpu.h"
+#include <linux/kvm.h>
+#include <asm/kvm_hpvm.h>
+
+#include "cpu.h"
+#include "qapi/qapi-types-common.h"
 #include "qapi/qapi-types-hpvm-target.h"
+#include "system/kvm.h"
 
-/* Whether direct mode is enabled for the VM. */
-bool hpvm_enabled(void);
+/* Shown where the host's administrator has to look. */
+#define HPVM_SYS_CPU "/sys/devices/system/cpu"
 
-/* What hpvm-timer= asked for. */
-HpvmTimerPolicy hpvm_timer_policy(void);
+/* Present in a kernel with the mode, whether or not the host can do it. */
+#define HPVM_PARAMETER "/sys/module/kvm/parameters/hpvm_cpus"
 
-/* What hpvm-leave= asked for. */
-HpvmLeavePolicy hpvm_leave_policy(void);
+#define HPVM_TIMER_FEATURES (KVM_HPVM_F_TIMER_DEADLINE | \
+                             KVM_HPVM_F_TIMER_ONESHOT)
+
+/* The properties, as the user set them. */
+typedef struct HpvmOptions {
+    bool on;
+    char *cpu_list;     /* NULL or "pinned": as the vCPUs' threads are pinned */
+    HpvmTimerPolicy timer;
+    HpvmSmtPolicy smt;
+    HpvmLeavePolicy leave;
+    OnOffAuto irq;
+} HpvmOptions;
+
+/* The VM's direct mode, KVMState.hpvm. */
+typedef struct HpvmVM {
+    HpvmOptions options;
+    bool enabled;
+    bool hold;          /* hpvm-set-mode wants ordinary mode */
+    uint64_t features;  /* KVM_HPVM_F_* of the VM */
+    GArray *cpus;       /* of hpvm-cpus=, or NULL */
+    /* The VM's CPUs as soon as it has them; by cpu_index. */
+    struct kvm_hpvm_take *take;
+} HpvmVM;
+
+/* NULL unless direct mode is enabled. */
+HpvmVM *hpvm_vm(void);
+
+/* options.c */
+
+/* Those of an accelerator, which may not be the one in use. */
+HpvmVM *hpvm_of_accel(KVMState *s);
+
+/* Whether one is set that has no effect without hpvm=on. */
+bool hpvm_options_idle(const HpvmOptions *options);
+
+/* Whether the vCPUs' threads say which CPUs are theirs. */
+bool hpvm_cpus_pinned(const HpvmOptions *options);
+
+/* checks.c */
+
+bool hpvm_check_machine(MachineState *ms, KVMState *s, Error **errp);
+bool hpvm_check_host(KVMState *s, Error **errp);
+bool hpvm_check_guest_cpu(const HpvmVM *vm, X86CPU *cpu, Error **errp);
+
+/* The features to enable, out of those of the host; 0 with @errp set. */
+uint64_t hpvm_choose_features(const HpvmOptions *options, KVMState *s,
+                              Error **errp);
+
+/* The CPUs of hpvm-cpus=, if the host has them and there is one per vCPU. */
+GArray *hpvm_choose_cpus(const HpvmOptions *options, unsigned int vcpus,
+                         Error **errp);
+
+/*
+ * Reports each CPU whose core has an online thread that isn't this VM's, or
+ * refuses the first one, as hpvm-smt= wants it.
+ */
+bool hpvm_check_smt(const HpvmOptions *options, const GArray *cpus,
+                    Error **errp);
+
+/* bind.c */
+
+/* Has the VM take its CPUs when it's time for it. */
+void hpvm_bind_init(void);
+
+/* Binds a vCPU to the pCPU that the VM has for it, on the vCPU's thread. */
+bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp);
 
 /*
  * Holds a vCPU in ordinary mode, or lets it go.  Runs on its thread; returns 0
@@ -25,8 +94,12 @@ HpvmLeavePolicy hpvm_leave_policy(void);
  */
 int hpvm_set_ctrl(CPUState *cs, bool hold);
 
-/* Whether assigned devices may interrupt the guest without the host. */
-bool hpvm_direct_irqs(void);
+/* tsc.c */
+
+/* A TSC offset of 0 lets the guest's deadlines be the hardware's. */
+int hpvm_zero_tsc_offset(CPUState *cs);
+
+/* memory.c */
 
 /*
  * Locks the guest's memory once the machine is complete, and maps it for the

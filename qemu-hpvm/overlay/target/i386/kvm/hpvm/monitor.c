@@ -6,16 +6,12 @@
 
 #include "qemu/osdep.h"
 
-#include <linux/kvm.h>
-#include <asm/kvm_hpvm.h>
-
 #include "hw/core/cpu.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-hpvm-target.h"
 #include "qapi/qapi-events-hpvm-target.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "system/hw_accel.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
 #include "hpvm.h"
@@ -30,6 +26,8 @@ QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_TIMER_REASON_OTHER - 1) !=
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_IRQ_REASON_OTHER - 1) !=
                   KVM_HPVM_IRQ_REASON_NOT_REMAPPED);
 QEMU_BUILD_BUG_ON((int)HPVM_STATE_DIRECT != KVM_HPVM_STATE_DIRECT);
+QEMU_BUILD_BUG_ON(sizeof(struct kvm_hpvm_exit) >
+                  sizeof_field(struct kvm_run, padding));
 QEMU_BUILD_BUG_ON((int)HPVM_TIMER_STEP_DEADLINE != KVM_HPVM_TIMER_DEADLINE);
 
 typedef struct StateRequest {
@@ -42,7 +40,7 @@ typedef struct ModeRequest {
     int ret;
 } ModeRequest;
 
-/* For hpvm-leave=stop: neither passing, nor a boot, nor what somebody asked for. */
+/* For hpvm-leave=stop: not passing, no boot, and not asked for by somebody. */
 #define STOP_REASONS (KVM_HPVM_REASON_WRONG_CPU | KVM_HPVM_REASON_NESTED | \
                       KVM_HPVM_REASON_HYPERV | KVM_HPVM_REASON_XEN | \
                       KVM_HPVM_REASON_VAPIC | KVM_HPVM_REASON_PROTECTED)
@@ -213,12 +211,13 @@ HpvmInfo *qmp_query_hpvm(Error **errp)
 {
     g_autoptr(HpvmInfo) info = g_new0(HpvmInfo, 1);
     HpvmVcpuList **tail = &info->vcpus;
+    HpvmVM *vm = hpvm_vm();
     CPUState *cs;
 
-    info->enabled = hpvm_enabled();
-    if (info->enabled) {
+    info->enabled = vm;
+    if (vm) {
         info->has_timer_policy = true;
-        info->timer_policy = hpvm_timer_policy();
+        info->timer_policy = vm->options.timer;
 
         CPU_FOREACH(cs) {
             HpvmVcpu *vcpu = query_vcpu(cs, errp);
@@ -229,7 +228,7 @@ HpvmInfo *qmp_query_hpvm(Error **errp)
             QAPI_LIST_APPEND(tail, vcpu);
         }
         info->has_direct_irqs = true;
-        info->direct_irqs = hpvm_direct_irqs();
+        info->direct_irqs = vm->features & KVM_HPVM_F_IRQ;
         if (!query_irqs(&info->interrupts, errp)) {
             return NULL;
         }
@@ -237,44 +236,67 @@ HpvmInfo *qmp_query_hpvm(Error **errp)
     return g_steal_pointer(&info);
 }
 
+/* All vCPUs, or those before @end; returns the first that failed, or @end. */
+static CPUState *set_mode_before(CPUState *end, ModeRequest *req)
+{
+    CPUState *cs;
+
+    CPU_FOREACH(cs) {
+        if (cs == end) {
+            break;
+        }
+        run_on_cpu(cs, set_mode, RUN_ON_CPU_HOST_PTR(req));
+        if (req->ret < 0) {
+            return cs;
+        }
+    }
+    return end;
+}
+
 void qmp_hpvm_set_mode(HpvmMode mode, Error **errp)
 {
     ModeRequest req = { .hold = mode == HPVM_MODE_ORDINARY };
-    CPUState *cs;
+    HpvmVM *vm = hpvm_vm();
+    CPUState *failed;
 
-    if (!hpvm_enabled()) {
+    if (!vm) {
         error_setg(errp, "direct mode is not enabled; start QEMU with "
                    "-accel kvm,hpvm=on");
         return;
     }
-    CPU_FOREACH(cs) {
-        run_on_cpu(cs, set_mode, RUN_ON_CPU_HOST_PTR(&req));
-        if (req.ret < 0) {
-            error_setg_errno(errp, -req.ret, "hpvm: can't set the mode of "
-                             "vCPU %d", cs->cpu_index);
-            return;
-        }
+    /* vCPUs that aren't bound yet get it then. */
+    failed = vm->take ? set_mode_before(NULL, &req) : NULL;
+    if (failed) {
+        ModeRequest undo = { .hold = vm->hold };
+
+        error_setg_errno(errp, -req.ret, "hpvm: can't set the mode of vCPU %d",
+                         failed->cpu_index);
+        set_mode_before(failed, &undo);
+        return;
     }
+    vm->hold = req.hold;
 }
 
 int kvm_hpvm_handle_exit(CPUState *cs)
 {
-    struct kvm_hpvm_state state;
+    const struct kvm_hpvm_exit *run = (void *)cs->kvm_run->padding;
+    uint64_t why = run->reasons;
     HpvmReasonList *reasons;
-    Error *err = NULL;
 
-    if (!get_state(cs, &state, &err)) {
-        error_report_err(err);
+    trace_kvm_hpvm_state_change(cs->cpu_index, run->state, why);
+    if (run->state > KVM_HPVM_STATE_DIRECT) {
+        error_report("hpvm: vCPU %d is in a state that this QEMU doesn't know; "
+                     "use the QEMU that belongs to the host's kernel",
+                     cs->cpu_index);
         return -1;
     }
-    trace_kvm_hpvm_state_change(cs->cpu_index, state.state, state.reasons);
 
-    reasons = reason_list(state.reasons);
+    reasons = reason_list(why);
     bql_lock();
-    qapi_event_send_hpvm_state_change(cs->cpu_index, (HpvmState)state.state,
+    qapi_event_send_hpvm_state_change(cs->cpu_index, (HpvmState)run->state,
                                       reasons);
-    if (hpvm_leave_policy() == HPVM_LEAVE_POLICY_STOP &&
-        (state.reasons & STOP_REASONS)) {
+    if (hpvm_vm()->options.leave == HPVM_LEAVE_POLICY_STOP &&
+        (why & STOP_REASONS)) {
         vm_stop(RUN_STATE_PAUSED);
     }
     bql_unlock();

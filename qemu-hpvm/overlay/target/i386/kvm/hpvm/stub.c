@@ -1,5 +1,5 @@
 /*
- * KVM direct mode ("hpvm"): QMP commands of a QEMU without KVM
+ * KVM direct mode ("hpvm"): a QEMU without it
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,6 +7,37 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-hpvm-target.h"
+#include "hpvm.h"
+
+void kvm_hpvm_accel_class_init(ObjectClass *oc)
+{
+}
+
+void kvm_hpvm_init(MachineState *ms, KVMState *s)
+{
+}
+
+void kvm_hpvm_cpu_defaults(X86CPU *cpu)
+{
+}
+
+void kvm_hpvm_init_vcpu(CPUState *cs)
+{
+}
+
+int kvm_hpvm_handle_exit(CPUState *cs)
+{
+    return -1;
+}
+
+void kvm_hpvm_destroy_vcpu(CPUState *cs)
+{
+}
+
+bool kvm_hpvm_reset_tsc(X86CPU *cpu)
+{
+    return false;
+}
 
 HpvmInfo *qmp_query_hpvm(Error **errp)
 {
