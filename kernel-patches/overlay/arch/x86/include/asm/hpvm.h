@@ -5,7 +5,10 @@
 /*
  * Dedicated CPUs: while a CPU is dedicated, every maskable interrupt that its
  * local APIC accepts is a guest's, and every event of the host reaches it as
- * an NMI plus a bit in a per-CPU mask of pending work.
+ * an NMI plus a bit in a per-CPU mask of pending work.  Three kinds of senders see
+ * to that: the host's IPIs are replaced (host_ipi.c), devices' interrupts go
+ * elsewhere (kernel/irq/dedicated.c), and so do the notifications that hardware
+ * sends for posted interrupts of other VMs (kvm/vmx/hpvm_pi.c).
  */
 
 #include <linux/bitmap.h>
@@ -112,6 +115,12 @@ struct hpvm_pcpu {
 
 DECLARE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);
 
+/* Are IPIs of the host to @cpu NMIs?  Any context. */
+static inline bool hpvm_cpu_dedicated(unsigned int cpu)
+{
+	return READ_ONCE(per_cpu(hpvm_pcpu.dedicated, cpu));
+}
+
 /* Registers of this CPU's local APIC, which is in x2APIC mode.  NMI-safe. */
 static __always_inline u32 hpvm_x2apic_read(u32 reg)
 {
@@ -182,6 +191,7 @@ unsigned int hpvm_window_drain(unsigned long *seen, unsigned int limit);
 bool hpvm_window_accept(u8 vector, unsigned long *seen);
 
 /* stray.c: interrupts of the guest that arrive in the host. */
+void hpvm_switch_tasks(unsigned int cpu);
 void hpvm_stray_to(unsigned int cpu, void (*stray)(void *guest, u8 vector), void *guest);
 
 /* apic_timer.c */

@@ -106,9 +106,17 @@ static void hpvm_raise_vector(unsigned int cpu, int vector)
 	case REBOOT_VECTOR:
 		hpvm_raise(cpu, HPVM_WORK_REBOOT);
 		break;
-	default:
-		/* Posted-interrupt notifications: an exit is all they ask for. */
+	case POSTED_INTR_VECTOR:
+	case POSTED_INTR_NESTED_VECTOR:
+		/*
+		 * To a vCPU in guest mode: an exit is all that they ask for.  (The one
+		 * that wakes vCPUs up isn't sent here; see kvm/vmx/hpvm_pi.c.)
+		 */
 		hpvm_raise(cpu, HPVM_WORK_RESCHEDULE);
+		break;
+	default:
+		/* It would be the guest's.  This host has an IPI that's new to us. */
+		WARN_ONCE(1, "no work for vector %#x", vector);
 		break;
 	}
 }

@@ -5,13 +5,14 @@
  * Other CPUs and devices send them straight to the local APIC of a dedicated CPU.
  * They stop when the guest is left, but one that is on its way then arrives when
  * it likes, IRQs on, in the host's IDT: its vector means nothing to the host or,
- * worse, something.  The host's own interrupts reach a dedicated CPU as NMIs, so
- * whatever comes there with another vector than the doorbell's is the guest's.
+ * worse, something.  Nothing else comes to a dedicated CPU with another vector than
+ * the doorbell's (<asm/hpvm.h> says who sees to that), so it is the guest's.
  */
 #include <linux/bitops.h>
 #include <linux/export.h>
 #include <linux/hardirq.h>
 #include <linux/percpu.h>
+#include <linux/stop_machine.h>
 
 #include <asm/hpvm.h>
 #include <asm/hpvm_stray.h>
@@ -49,6 +50,23 @@ bool __hpvm_stray(void)
 	__irq_exit_raw();
 	return true;
 }
+
+static int switch_tasks(void *unused)
+{
+	return 0;
+}
+
+/**
+ * hpvm_switch_tasks - have a CPU's current task leave it for a moment
+ * @cpu:	the CPU
+ *
+ * What its preempt notifiers do is done again.  Process context, may sleep.
+ */
+void hpvm_switch_tasks(unsigned int cpu)
+{
+	stop_one_cpu(cpu, switch_tasks, NULL);
+}
+EXPORT_SYMBOL_GPL(hpvm_switch_tasks);
 
 struct hpvm_guest {
 	void (*stray)(void *guest, u8 vector);

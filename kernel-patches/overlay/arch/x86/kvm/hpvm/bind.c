@@ -182,6 +182,8 @@ static int take_files(struct kvm_hpvm_cpu *cpus, struct file **files, unsigned i
 			cpus[*failed].holder_pid = holder_of(cpu);
 		goto out;
 	}
+	if (kvm_hpvm_ops->cpus_taken)
+		kvm_hpvm_ops->cpus_taken(mask);
 	for (i = 0; i < nr; i++) {
 		claim = files[i]->private_data;
 		claim->taken = true;
@@ -281,6 +283,8 @@ static struct kvm_hpvm_claim *claim_get(struct kvm_vcpu *vcpu, struct kvm_hpvm_b
 		claim_put(claim);
 		return ERR_PTR(r);
 	}
+	if (kvm_hpvm_ops->cpus_taken)
+		kvm_hpvm_ops->cpus_taken(cpumask_of(bind->pcpu));
 	claim->taken = true;
 	claim->vcpu = vcpu;
 	return claim;

@@ -28,6 +28,8 @@ struct kvm_lapic;
  * @force_exit:	make the next VM entry exit at once, if the guest hasn't been left
  *		by an NMI just now; true: it was needed.  NMI-safe
  * @exited:	undo @force_exit; IRQs off
+ * @cpus_taken:	@cpus have become dedicated: nothing that hardware does for other VMs
+ *		may interrupt them from now on.  Process context; optional
  * @reasons:	KVM_HPVM_REASON_*: what of VMX or SVM keeps the vCPU ordinary now;
  *		optional
  */
@@ -37,6 +39,7 @@ struct kvm_hpvm_ops {
 	void (*set_msrs)(struct kvm_vcpu *vcpu);
 	bool (*force_exit)(void);
 	void (*exited)(struct kvm_vcpu *vcpu);
+	void (*cpus_taken)(const struct cpumask *cpus);
 	u64 (*reasons)(struct kvm_vcpu *vcpu);
 };
 
@@ -223,6 +226,7 @@ void kvm_hpvm_table_bind(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_enter(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_leave(struct kvm_vcpu *vcpu);
+void kvm_hpvm_for_each_vcpu(void (*fn)(struct kvm_vcpu *vcpu, void *data), void *data);
 
 /* ipi.c */
 void kvm_hpvm_take_stray(void *guest, u8 vector);

@@ -11,6 +11,7 @@
 
 #include <asm/hpvm.h>
 
+#include "../vmx/hpvm_pi.h"
 #include "logic.h"
 
 static void isr_of(u32 *isr, const u8 *vectors, unsigned int n)
@@ -199,6 +200,51 @@ static void msi_vectors_of_exceptions_and_of_class_15_stay_out(struct kunit *tes
 	}
 }
 
+/* Whatever is outstanding or suppressed, of a vCPU that runs, is blocked, or neither. */
+static void a_notification_goes_to_another_cpu(struct kunit *test)
+{
+	const u16 states[] = {
+		0, BIT(POSTED_INTR_ON), BIT(POSTED_INTR_SN),
+		BIT(POSTED_INTR_ON) | BIT(POSTED_INTR_SN),
+	};
+	const u8 vectors[] = { POSTED_INTR_VECTOR, POSTED_INTR_WAKEUP_VECTOR };
+	struct pi_desc pi, was;
+	unsigned int s, v;
+
+	for (s = 0; s < ARRAY_SIZE(states); s++) {
+		for (v = 0; v < ARRAY_SIZE(vectors); v++) {
+			memset(&pi, 0x5a, sizeof(pi));
+			pi.notifications = states[s];
+			pi.nv = vectors[v];
+			pi.ndst = 0x12345;
+			was = pi;
+
+			/* That of a CPU that isn't taken stays. */
+			KUNIT_EXPECT_FALSE(test, hpvm_pi_retarget(&pi, 0x2345, 7));
+			KUNIT_EXPECT_MEMEQ(test, &pi, &was, sizeof(pi));
+
+			KUNIT_EXPECT_TRUE(test, hpvm_pi_retarget(&pi, 0x12345, 7));
+			was.ndst = 7;
+			KUNIT_EXPECT_MEMEQ(test, &pi, &was, sizeof(pi));
+			/* Once. */
+			KUNIT_EXPECT_FALSE(test, hpvm_pi_retarget(&pi, 0x12345, 8));
+			KUNIT_EXPECT_MEMEQ(test, &pi, &was, sizeof(pi));
+		}
+	}
+}
+
+static void the_vector_of_a_notification_changes_alone(struct kunit *test)
+{
+	struct pi_desc pi, was;
+
+	memset(&pi, 0xa5, sizeof(pi));
+	pi.nv = POSTED_INTR_VECTOR;
+	was = pi;
+	hpvm_pi_set_vector(&pi, POSTED_INTR_WAKEUP_VECTOR);
+	was.nv = POSTED_INTR_WAKEUP_VECTOR;
+	KUNIT_EXPECT_MEMEQ(test, &pi, &was, sizeof(pi));
+}
+
 static unsigned int moved;	/* how often */
 
 /* Of a chip that does as it's told, and of one that doesn't. */
@@ -297,6 +343,8 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
 	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
 	KUNIT_CASE(msi_vectors_of_exceptions_and_of_class_15_stay_out),
+	KUNIT_CASE(a_notification_goes_to_another_cpu),
+	KUNIT_CASE(the_vector_of_a_notification_changes_alone),
 	KUNIT_CASE(a_cpu_with_an_interrupt_that_sticks_stays_what_it_is),
 	{}
 };

@@ -115,6 +115,21 @@ void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu)
 	hpvm_stray_to(vcpu->arch.hpvm->pcpu, NULL, NULL);
 }
 
+/* Call @fn, which mustn't sleep, for each vCPU of each VM.  Process context. */
+void kvm_hpvm_for_each_vcpu(void (*fn)(struct kvm_vcpu *vcpu, void *data), void *data)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm *kvm;
+	unsigned long i;
+
+	/* A VM leaves the list, under this lock, before its vCPUs are freed. */
+	guard(mutex)(&kvm_lock);
+	list_for_each_entry(kvm, &vm_list, vm_list)
+		kvm_for_each_vcpu(i, vcpu, kvm)
+			fn(vcpu, data);
+}
+EXPORT_SYMBOL_GPL(kvm_hpvm_for_each_vcpu);
+
 /* From here on IPIs may come straight to this CPU.  IRQs off. */
 void kvm_hpvm_table_enter(struct kvm_vcpu *vcpu)
 {

@@ -12,6 +12,7 @@
 
 #include "../lapic.h"
 #include "capabilities.h"
+#include "hpvm_pi.h"
 #include "vmx_hpvm.h"
 #include "vmx.h"
 #include "../x86.h"
@@ -209,6 +210,7 @@ static const struct kvm_hpvm_ops vmx_hpvm_ops = {
 	.set_msrs	= vmx_hpvm_set_msrs,
 	.force_exit	= vmx_hpvm_force_exit,
 	.exited		= vmx_hpvm_exited,
+	.cpus_taken	= vmx_hpvm_pi_cpus_taken,
 };
 
 /**
