@@ -8,7 +8,7 @@
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
-#include <linux/time64.h>
+#include <linux/math64.h>
 
 #include <asm/apic.h>
 #include <asm/hpvm.h>
@@ -17,18 +17,20 @@
 
 #include "cpu.h"
 
-static u32 bus_khz __ro_after_init;
+/* So many counts in so many ticks of the TSC. */
+static u32 counts __ro_after_init;
+static u64 ticks __ro_after_init;
 static bool deadline_sticky __ro_after_init;
 
 /**
  * hpvm_apic_bus_khz - rate of the LAPIC timer at divide-by-1, in kHz
  *
- * A rate within 0.1 %, the precision of the measurement, of a whole number of ns
- * for each tick is taken for that number.  0 if not measured.
+ * As exact as the TSC's, which the kernel may refine in the first seconds.  0 if not
+ * measured.
  */
 u32 hpvm_apic_bus_khz(void)
 {
-	return bus_khz;
+	return ticks ? div64_u64((u64)counts * tsc_khz + ticks / 2, ticks) : 0;
 }
 EXPORT_SYMBOL_GPL(hpvm_apic_bus_khz);
 
@@ -42,15 +44,6 @@ bool hpvm_deadline_sticky(void)
 	return deadline_sticky;
 }
 EXPORT_SYMBOL_GPL(hpvm_deadline_sticky);
-
-static u32 __init whole_ns(u32 khz)
-{
-	u32 ns = DIV_ROUND_CLOSEST(USEC_PER_SEC, max(khz, 1U));
-
-	if (ns && abs((s32)(khz * ns - USEC_PER_SEC)) <= USEC_PER_SEC / 1000)
-		return USEC_PER_SEC / ns;
-	return khz;
-}
 
 /* TMCCT and the TSC of the same moment, or nearly: the best of some tries. */
 static u32 __init count_and_tsc(u64 *tsc)
@@ -83,9 +76,8 @@ static void __init measure_rate(void)
 	count = count_and_tsc(&begin);
 	while (rdtsc_ordered() - begin < 10ULL * tsc_khz)
 		cpu_relax();
-	count -= count_and_tsc(&end);
-
-	bus_khz = whole_ns(div64_u64((u64)count * tsc_khz, end - begin));
+	counts = count - count_and_tsc(&end);
+	ticks = end - begin;
 }
 
 /*
@@ -115,7 +107,7 @@ static void __init measure_count_mode(void)
  */
 void __init hpvm_apic_timer_measure(void)
 {
-	u64 armed = 0, begin, ticks;
+	u64 armed = 0, begin, left;
 	unsigned long flags;
 	u32 lvtt, tdcr;
 
@@ -140,8 +132,8 @@ void __init hpvm_apic_timer_measure(void)
 	begin = rdtsc_ordered();
 	while (rdtsc_ordered() - begin < tsc_khz / 10)
 		cpu_relax();
-	rdmsrl(MSR_IA32_TSC_DEADLINE, ticks);
-	deadline_sticky = ticks;
+	rdmsrl(MSR_IA32_TSC_DEADLINE, left);
+	deadline_sticky = left;
 	wrmsrl(MSR_IA32_TSC_DEADLINE, 0);
 
 	apic_write(APIC_LVTT, APIC_LVT_MASKED | (lvtt & APIC_VECTOR_MASK));

@@ -397,7 +397,8 @@ static void get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
 	state->pcpu = KVM_HPVM_NO_CPU;
-	state->apic_bus_khz = hpvm_apic_bus_khz();
+	/* As KVM's timer counts. */
+	state->apic_bus_khz = vcpu->kvm->arch.hpvm_bus_khz ?: hpvm_apic_bus_khz();
 	if (h) {
 		struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, h->pcpu);
 

@@ -248,6 +248,22 @@ void kvm_hpvm_timer_switch(struct kvm_vcpu *vcpu, u8 step);
 void kvm_hpvm_timer_enter(struct kvm_vcpu *vcpu);
 void kvm_hpvm_timer_leave(struct kvm_vcpu *vcpu);
 
+u64 kvm_hpvm_count_to_ns(struct kvm *kvm, u32 count, u32 divide);
+u64 kvm_hpvm_ns_to_count(struct kvm *kvm, u64 ns, u32 divide);
+
+/* The rate of the VM's APIC bus, if it's the hardware's; 0: it's apic_bus_cycle_ns. */
+static inline u32 kvm_hpvm_bus_khz(struct kvm *kvm)
+{
+	return kvm->arch.hpvm_bus_khz;
+}
+
+/* User space wants another rate.  Before the first vCPU. */
+static inline void kvm_hpvm_set_bus_cycle(struct kvm *kvm, u64 bus_cycle_ns)
+{
+	kvm->arch.apic_bus_cycle_ns = bus_cycle_ns;
+	kvm->arch.hpvm_bus_khz = 0;
+}
+
 /* A register of the virtual LAPIC; @regs is struct kvm_lapic's. */
 static inline void hpvm_set_vreg(void *regs, u32 reg, u32 val)
 {
@@ -360,6 +376,15 @@ static inline int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *ca
 }
 
 static inline bool kvm_hpvm_vm(struct kvm *kvm) { return false; }
+static inline u32 kvm_hpvm_bus_khz(struct kvm *kvm) { return 0; }
+static inline u64 kvm_hpvm_count_to_ns(struct kvm *kvm, u32 count, u32 divide) { return 0; }
+static inline u64 kvm_hpvm_ns_to_count(struct kvm *kvm, u64 ns, u32 divide) { return 0; }
+
+static inline void kvm_hpvm_set_bus_cycle(struct kvm *kvm, u64 bus_cycle_ns)
+{
+	kvm->arch.apic_bus_cycle_ns = bus_cycle_ns;
+}
+
 static inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}

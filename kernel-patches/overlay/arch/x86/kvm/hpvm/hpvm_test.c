@@ -115,6 +115,53 @@ static void a_periodic_count_expires_when_it_wraps(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hpvm_count_expired(0, 0, true, 5000, 0));
 }
 
+/* AMD's reference clock with spread spectrum, and those that hosts have. */
+static const u32 bus_rates[] = { 99812, 100000, 25000, 24000, 38400, 1000000 };
+
+static void a_count_is_the_same_after_ns(struct kunit *test)
+{
+	const u32 counts[] = { 0, 1, 2, 3, 1000, 1000001, 0x80000001, U32_MAX };
+	unsigned int r, c, divide;
+	u64 ns, cycles;
+
+	for (r = 0; r < ARRAY_SIZE(bus_rates); r++) {
+		for (divide = 1; divide <= 128; divide *= 2) {
+			for (c = 0; c < ARRAY_SIZE(counts); c++) {
+				ns = hpvm_count_to_ns(counts[c], divide, bus_rates[r]);
+				cycles = (u64)counts[c] * divide;
+				/* To the closest ns. */
+				KUNIT_EXPECT_LE(test, 2 * abs_diff(ns * bus_rates[r],
+								   cycles * USEC_PER_SEC),
+						(u64)bus_rates[r]);
+				KUNIT_EXPECT_EQ(test, hpvm_ns_to_count(ns, divide, bus_rates[r]),
+						(u64)counts[c]);
+			}
+		}
+	}
+	/* The largest there is. */
+	KUNIT_EXPECT_EQ(test, hpvm_count_to_ns(U32_MAX, 128, 24000), 22906492240000ULL);
+	/* Where a cycle is whole ns: what KVM computes. */
+	KUNIT_EXPECT_EQ(test, hpvm_count_to_ns(U32_MAX, 128, 100000), U32_MAX * 10ULL * 128);
+}
+
+/* A guest that has calibrated its timer in the other mode, one-shot after one-shot. */
+static void an_hour_of_one_shots_does_not_drift(struct kunit *test)
+{
+	const u64 hour = 3600 * NSEC_PER_SEC;
+	unsigned int r, hz;
+	u64 shot, end;
+
+	for (r = 0; r < ARRAY_SIZE(bus_rates); r++) {
+		for (hz = 100; hz <= 1000; hz += 50) {
+			shot = hpvm_count_to_ns(bus_rates[r] * 1000 / hz, 1, bus_rates[r]);
+			end = hour / NSEC_PER_SEC * hz * shot;
+			/* A part per million, and the cycle that the guest rounds. */
+			KUNIT_EXPECT_LE(test, abs_diff(end, hour), hour / 1000000 +
+					hz * 3600ULL * USEC_PER_SEC / bus_rates[r]);
+		}
+	}
+}
+
 static void lvtt_goes_to_the_hardware_only_in_its_mode(struct kunit *test)
 {
 	const u32 deadline = APIC_LVT_TIMER_TSCDEADLINE | 0xec;
@@ -337,6 +384,8 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(a_deadline_is_translated_to_the_hosts_tsc),
 	KUNIT_CASE(a_one_shot_count_expires_once),
 	KUNIT_CASE(a_periodic_count_expires_when_it_wraps),
+	KUNIT_CASE(a_count_is_the_same_after_ns),
+	KUNIT_CASE(an_hour_of_one_shots_does_not_drift),
 	KUNIT_CASE(lvtt_goes_to_the_hardware_only_in_its_mode),
 	KUNIT_CASE(lvtt_vectors_below_32_stay_out),
 	KUNIT_CASE(lvtt_keeps_no_other_bits),

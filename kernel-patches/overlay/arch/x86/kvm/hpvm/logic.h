@@ -10,6 +10,8 @@
 #include <linux/bitops.h>
 #include <linux/kernel.h>
 #include <linux/kvm.h>
+#include <linux/math64.h>
+#include <linux/time64.h>
 #include <linux/types.h>
 
 #include <asm/apicdef.h>
@@ -113,6 +115,24 @@ static inline u64 hpvm_deadline_to_host(u64 deadline, u64 offset, u64 host_now)
 		return 1;	/* in the past: fires at once */
 	host = host_now + (deadline - guest_now);
 	return host > host_now ? host : ~0ULL;
+}
+
+/*
+ * A count of the LAPIC timer in ns and back, for an APIC bus of @khz and a divider of
+ * 1..128.  To the closest: a ns more or less, and the same count after both.  2^32
+ * counts of 128 cycles, times the 10^6 of ms and ns, are 2^59.
+ */
+static inline u64 hpvm_count_to_ns(u32 count, u32 divide, u32 khz)
+{
+	return div_u64((u64)count * divide * USEC_PER_SEC + khz / 2, khz);
+}
+
+/* @ns is at most what hpvm_count_to_ns() makes of a count. */
+static inline u64 hpvm_ns_to_count(u64 ns, u32 divide, u32 khz)
+{
+	u64 cycle = (u64)divide * USEC_PER_SEC;
+
+	return div64_u64(ns * khz + cycle / 2, cycle);
 }
 
 /*

@@ -43,7 +43,6 @@ EXPORT_SYMBOL_GPL(kvm_hpvm_unregister);
 
 u64 kvm_hpvm_features(void)
 {
-	u32 khz = hpvm_apic_bus_khz();
 	u64 features;
 
 	if (!kvm_hpvm_ops || !kvm_hpvm_ops->supported() || !hpvm_cpu_supported())
@@ -52,8 +51,7 @@ u64 kvm_hpvm_features(void)
 	features = KVM_HPVM_F_DIRECT;
 	if (boot_cpu_has(X86_FEATURE_TSC_DEADLINE_TIMER))
 		features |= KVM_HPVM_F_TIMER_DEADLINE;
-	/* KVM counts in whole ns a bus cycle; the hardware's rate must be one. */
-	if (khz && !(USEC_PER_SEC % khz))
+	if (hpvm_apic_bus_khz())
 		features |= KVM_HPVM_F_TIMER_ONESHOT;
 	if (irq_remapping_guest_vectors())
 		features |= KVM_HPVM_F_IRQ;
@@ -90,8 +88,7 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 		 * the rate that it has in direct mode.
 		 */
 		if (features & KVM_HPVM_F_TIMER_ONESHOT)
-			kvm->arch.apic_bus_cycle_ns =
-				USEC_PER_SEC / hpvm_apic_bus_khz();
+			kvm->arch.hpvm_bus_khz = hpvm_apic_bus_khz();
 	}
 	mutex_unlock(&kvm->lock);
 	return r;

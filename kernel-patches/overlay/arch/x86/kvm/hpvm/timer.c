@@ -35,10 +35,34 @@ static bool is_periodic(struct kvm_lapic *apic)
 	return apic->lapic_timer.timer_mode == APIC_LVT_TIMER_PERIODIC;
 }
 
+u64 kvm_hpvm_count_to_ns(struct kvm *kvm, u32 count, u32 divide)
+{
+	return hpvm_count_to_ns(count, divide, kvm->arch.hpvm_bus_khz);
+}
+
+u64 kvm_hpvm_ns_to_count(struct kvm *kvm, u64 ns, u32 divide)
+{
+	return hpvm_ns_to_count(ns, divide, kvm->arch.hpvm_bus_khz);
+}
+
+/* As KVM's timer counts. */
 static u64 count_to_ns(struct kvm_lapic *apic, u32 count)
 {
-	return (u64)count * apic->vcpu->kvm->arch.apic_bus_cycle_ns *
-	       apic->divide_count;
+	struct kvm *kvm = apic->vcpu->kvm;
+
+	if (kvm->arch.hpvm_bus_khz)
+		return kvm_hpvm_count_to_ns(kvm, count, apic->divide_count);
+	return (u64)count * kvm->arch.apic_bus_cycle_ns * apic->divide_count;
+}
+
+/*
+ * Does KVM's timer count as the hardware's?  It does unless user space has chosen
+ * another rate.
+ */
+static bool rate_is_hardwares(struct kvm *kvm)
+{
+	return kvm->arch.hpvm_bus_khz ||
+	       (u64)hpvm_apic_bus_khz() * kvm->arch.apic_bus_cycle_ns == USEC_PER_SEC;
 }
 
 /* Is KVM's timer counting?  Then the hardware can't take over exactly. */
@@ -87,8 +111,7 @@ u8 kvm_hpvm_timer_step(struct kvm_vcpu *vcpu, u64 *reasons)
 		else if (why)
 			step = KVM_HPVM_TIMER_EMULATED;
 	} else {
-		if ((u64)hpvm_apic_bus_khz() * vcpu->kvm->arch.apic_bus_cycle_ns !=
-		    USEC_PER_SEC)
+		if (!rate_is_hardwares(vcpu->kvm))
 			why |= KVM_HPVM_TIMER_REASON_RATE;
 		if (!why && kvm_hpvm(vcpu)->timer == KVM_HPVM_TIMER_EMULATED &&
 		    emulated_count_runs(apic))
