@@ -46,6 +46,7 @@ struct kvm_hpvm_ops {
 /* A cluster of x2APIC's logical IDs, and how many APIC IDs the table has. */
 #define HPVM_CLUSTER_IDS	16
 #define HPVM_APIC_IDS		255	/* KVM takes 255 for a broadcast, too */
+#define HPVM_CLUSTERS		((HPVM_APIC_IDS + 1) / HPVM_CLUSTER_IDS)
 
 /**
  * struct kvm_hpvm_vm - whom an IPI, or a device's interrupt, may go to straight
@@ -58,8 +59,11 @@ struct kvm_hpvm_ops {
  * @irqs:	of assigned devices: struct kvm_hpvm_device_irq
  */
 struct kvm_hpvm_vm {
-	DECLARE_BITMAP(in_guest, HPVM_APIC_IDS + 1);
-	u32 all;
+	/* On its own: each slow exit writes it. */
+	DECLARE_BITMAP(in_guest, HPVM_APIC_IDS + 1) ____cacheline_aligned_in_smp;
+
+	/* What senders read otherwise hardly changes. */
+	u32 all ____cacheline_aligned_in_smp;
 	u32 phys[HPVM_APIC_IDS + 1];
 	DECLARE_BITMAP(bound, HPVM_APIC_IDS + 1);
 	DECLARE_BITMAP(held, HPVM_APIC_IDS + 1);
@@ -175,12 +179,20 @@ static __always_inline void kvm_hpvm_asm_offsets(void)
 	DEFINE(APIC_VECTOR_MASK, APIC_VECTOR_MASK);
 	DEFINE(APIC_INT_ASSERT, APIC_INT_ASSERT);
 	DEFINE(APIC_DEST_LOGICAL, APIC_DEST_LOGICAL);
+	DEFINE(APIC_DEST_SELF, APIC_DEST_SELF);
+	DEFINE(APIC_DEST_ALLINC, APIC_DEST_ALLINC);
 	DEFINE(APIC_DEST_ALLBUT, APIC_DEST_ALLBUT);
+	DEFINE(HPVM_APIC_IDS, HPVM_APIC_IDS);
+	DEFINE(HPVM_CLUSTER_IDS, HPVM_CLUSTER_IDS);
+	DEFINE(HPVM_CLUSTERS, HPVM_CLUSTERS);
 	/* From vcpu->arch.regs, which is what the stack has. */
 	DEFINE(KVM_regs_to_hpvm, (long)offsetof(struct kvm_vcpu, arch.hpvm) -
 				 (long)offsetof(struct kvm_vcpu, arch.regs));
 	DEFINE(KVM_regs_to_ipis, (long)offsetof(struct kvm_vcpu, stat.hpvm_ipis) -
 				 (long)offsetof(struct kvm_vcpu, arch.regs));
+	DEFINE(KVM_regs_to_kvm, (long)offsetof(struct kvm_vcpu, kvm) -
+				(long)offsetof(struct kvm_vcpu, arch.regs));
+	OFFSET(KVM_assigned_devices, kvm, arch.assigned_device_count);
 	OFFSET(HPVM_vm, kvm_hpvm_vcpu, vm);
 	OFFSET(HPVM_lapic_regs, kvm_hpvm_vcpu, lapic_regs);
 	OFFSET(HPVM_not_self, kvm_hpvm_vcpu, not_self);

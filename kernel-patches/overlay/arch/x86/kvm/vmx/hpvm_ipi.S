@@ -12,29 +12,42 @@
  * exit at once, by writing the current VMCS.
  *
  * There is no RET and no indirect branch, so the guest's predictions aren't
- * followed; SPEC_CTRL stays the guest's.  Indices from the guest are masked.
+ * followed; SPEC_CTRL stays the guest's.  Indices from the guest are masked.  An NMI
+ * in here has both.  Where the host's protection is a bit that stays set in SPEC_CTRL
+ * (enhanced IBRS) the guest's value must have it, too; with legacy IBRS the NMI's entry
+ * sets it.
+ *
+ * CPU buffers are cleared where vmx_vcpu_enter_exit() and __vmx_vcpu_run() do it; see
+ * vmx_hpvm_fast_icr() for where that isn't possible.
  */
 #include <linux/linkage.h>
+#include <asm/alternative.h>
 #include <asm/asm.h>
+#include <asm/cpufeatures.h>
 #include <asm/irq_vectors.h>
+#include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
+#include <asm/percpu.h>
 #include <asm/processor-flags.h>
 #include <asm/unwind_hints.h>
 #include <uapi/asm/vmx.h>
 
 #include "kvm-asm-offsets.h"
+#include "run_flags.h"
 
 /* What may be set: vector, level assert, logical destination, shorthand. */
 #define ICR_FIXED		(APIC_VECTOR_MASK | APIC_INT_ASSERT | \
 				 APIC_DEST_LOGICAL | APIC_DEST_ALLBUT)
 
-/* On the stack, in this order from the bottom up; above them is @regs. */
+/* On the stack, in this order from the bottom up; the last three by __vmx_vcpu_run(). */
 #define SAVED_RDI		0
 #define SAVED_RSI		8
 #define SAVED_RBX		16
 #define SAVED_RDX		24
 #define SAVED_RAX		32
 #define REGS			40
+#define FLAGS			48
+#define VMX			56
 
 .macro VMREAD_TO field:req, reg:req
 	mov	$\field, %e\reg
@@ -76,6 +89,18 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	test	$X86_EFLAGS_TF, %esi
 	jnz	.Lslow
 
+	/* Does SPEC_CTRL have the host's bits? */
+	ALTERNATIVE "jmp .Lspec_ctrl_ok", "", X86_FEATURE_IBRS_ENHANCED
+	testb	$(1 << VMX_RUN_SAVE_SPEC_CTRL_SHIFT), FLAGS(%rsp)
+	jnz	.Lread_spec_ctrl
+	mov	VMX(%rsp), %rdi
+	mov	VMX_spec_ctrl(%rdi), %esi
+.Lcompare_spec_ctrl:
+	not	%esi
+	test	%esi, PER_CPU_VAR(x86_spec_ctrl_current)
+	jnz	.Lslow
+.Lspec_ctrl_ok:
+
 	mov	REGS(%rsp), %rbx
 	mov	KVM_regs_to_hpvm(%rbx), %rdi
 	mov	HPVM_vm(%rdi), %rdi
@@ -84,9 +109,9 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 
 	/* One vCPU, by its APIC ID.  The bit of 255 is never set. */
 	mov	%edx, %esi
-	cmp	$255, %esi
+	cmp	$HPVM_APIC_IDS, %esi
 	ja	.Lslow
-	and	$255, %esi
+	and	$HPVM_APIC_IDS, %esi
 	mov	%esi, %edx
 	shr	$5, %edx
 	mov	HPVM_VM_in_guest(%rdi, %rdx, 4), %edx
@@ -118,6 +143,15 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	mov	%edx, APIC_ICR + 4(%rdi)
 	incq	KVM_regs_to_ipis(%rbx)
 
+	/* MMIO Stale Data, on a CPU where it's the only reason to clear. */
+	ALTERNATIVE_2 "", __stringify(					\
+		mov	KVM_regs_to_kvm(%rbx), %rdi;			\
+		cmpl	$0, KVM_assigned_devices(%rdi);			\
+		je	.Lbuffers_clear;				\
+		verw	x86_verw_sel(%rip);				\
+		.Lbuffers_clear:), X86_BUG_MMIO_STALE_DATA,		\
+		"", X86_FEATURE_CLEAR_CPU_BUF
+
 	pop	%rdi
 	pop	%rsi
 	pop	%rbx
@@ -137,6 +171,16 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	pop	%rax
 	jmp	vmx_vmexit
 
+	/* The guest may write it without an exit. */
+.Lread_spec_ctrl:
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	rdmsr
+	mov	%eax, %esi
+	mov	$X2APIC_ICR_MSR, %ecx
+	mov	SAVED_RAX(%rsp), %eax
+	mov	SAVED_RDX(%rsp), %edx
+	jmp	.Lcompare_spec_ctrl
+
 	/* Past 4 GB: RIP has 32 bits outside of 64-bit mode. */
 .Lwrap:
 	add	%rdx, %rsi
@@ -146,7 +190,7 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	mov	%esi, %esi
 	jmp	.Lset_rip
 
-	/* To whom: into EDX a mask, into RDI the pCPUs of its 16 APIC IDs. */
+	/* To whom: into EDX a mask, into RDI the pCPUs of its cluster's APIC IDs. */
 .Lmulticast:
 	test	$APIC_DEST_ALLBUT, %eax
 	jnz	.Lshorthand
@@ -154,9 +198,9 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	/* x2APIC's logical destination: cluster in 31:16, mask in 15:0. */
 	mov	%edx, %esi
 	shr	$16, %esi
-	cmp	$15, %esi
+	cmp	$(HPVM_CLUSTERS - 1), %esi
 	ja	.Lslow
-	and	$15, %esi
+	and	$(HPVM_CLUSTERS - 1), %esi
 	movzwl	%dx, %edx
 	test	%edx, %edx
 	jz	.Lslow
@@ -164,7 +208,7 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	not	%ebx
 	test	%edx, %ebx
 	jnz	.Lslow
-	shl	$4, %esi
+	imul	$HPVM_CLUSTER_IDS, %esi, %esi
 .Lsend:
 	lea	HPVM_VM_phys(%rdi, %rsi, 4), %rdi
 	mov	%edx, %ebx
@@ -179,16 +223,16 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	mov	REGS(%rsp), %rbx
 	jmp	.Lsent
 
-	/* 11: all but self, 10: all, 01: self, which no one sends so. */
+	/* All but self has the bits of all and of self, which no one sends so. */
 .Lshorthand:
-	btl	$19, %eax
-	jnc	.Lslow
+	test	$APIC_DEST_ALLINC, %eax
+	jz	.Lslow
 	movzwl	HPVM_VM_in_guest(%rdi), %edx
 	cmp	%edx, HPVM_VM_all(%rdi)
 	jne	.Lslow
 	xor	%esi, %esi
-	btl	$18, %eax
-	jnc	.Lsend
+	test	$APIC_DEST_SELF, %eax
+	jz	.Lsend
 	mov	KVM_regs_to_hpvm(%rbx), %rbx
 	and	HPVM_not_self(%rbx), %edx
 	jz	.Lslow

@@ -43,14 +43,17 @@ static void vmx_hpvm_park_timer(struct vcpu_vmx *vmx)
 }
 
 /*
- * May VM exits go to the fast path for the ICR, which enters the guest again with
- * the guest's SPEC_CTRL, and without a look at L1D?
+ * May VM exits go to the fast path for the ICR?  Not if L1D is to be flushed at each
+ * entry.  Nor where VERW clears CPU buffers for guests with devices alone, and is made
+ * not to while this guest runs (vmx_disable_fb_clear()); that depends on the guest's
+ * IA32_ARCH_CAPABILITIES, which user space sets with the vCPU in ordinary mode.
  */
-static bool vmx_hpvm_fast_icr(void)
+static bool vmx_hpvm_fast_icr(struct vcpu_vmx *vmx)
 {
-	return !cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS) &&
-	       !(boot_cpu_has_bug(X86_BUG_L1TF) &&
-		 l1tf_vmx_mitigation == VMENTER_L1D_FLUSH_ALWAYS);
+	if (boot_cpu_has_bug(X86_BUG_L1TF) &&
+	    l1tf_vmx_mitigation == VMENTER_L1D_FLUSH_ALWAYS)
+		return false;
+	return !(static_branch_unlikely(&mmio_stale_data_clear) && vmx->disable_fb_clear);
 }
 
 /*
@@ -76,7 +79,7 @@ static void vmx_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 	/* Pin-based controls, APICv's controls, MSR bitmap. */
 	vmx_refresh_apicv_exec_ctrl(vcpu);
 
-	vmcs_writel(HOST_RIP, (unsigned long)(direct && vmx_hpvm_fast_icr() ?
+	vmcs_writel(HOST_RIP, (unsigned long)(direct && vmx_hpvm_fast_icr(vmx) ?
 					      vmx_hpvm_vmexit : vmx_vmexit));
 
 	if (direct) {
