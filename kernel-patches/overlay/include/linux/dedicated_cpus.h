@@ -29,6 +29,11 @@ bool lockup_detector_watch_cpu(unsigned int cpu, bool watch);
 /* On while a CPU is dedicated. */
 DECLARE_STATIC_KEY_FALSE(dedicated_cpus_key);
 
+static inline bool dedicated_cpus_exist(void)
+{
+	return static_branch_unlikely(&dedicated_cpus_key);
+}
+
 /* kernel/sched/dedicated.c: tasks, load balancing, unbound work. */
 int sched_dedicate_cpu(unsigned int cpu);
 void sched_release_cpu(unsigned int cpu);
@@ -43,9 +48,18 @@ int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
 static inline int dedicated_cpus_avoid(struct task_struct *p, int cpu,
 				       const struct cpumask *allowed)
 {
-	if (static_branch_unlikely(&dedicated_cpus_key))
+	if (dedicated_cpus_exist())
 		return __dedicated_cpus_avoid(p, cpu, allowed);
 	return cpu;
+}
+
+void __dedicated_cpus_unpin(struct task_struct *p);
+
+/* @p is a new worker, which may have the affinity of a vCPU's thread.  May sleep. */
+static inline void dedicated_cpus_unpin(struct task_struct *p)
+{
+	if (dedicated_cpus_exist())
+		__dedicated_cpus_unpin(p);
 }
 
 /* kernel/irq/dedicated.c: device interrupts. */
@@ -56,7 +70,7 @@ void __irq_avoid_dedicated_cpus(struct cpumask *mask);
 /* Take the dedicated CPUs out of the CPUs that an interrupt is about to target. */
 static inline void irq_avoid_dedicated_cpus(struct cpumask *mask)
 {
-	if (static_branch_unlikely(&dedicated_cpus_key))
+	if (dedicated_cpus_exist())
 		__irq_avoid_dedicated_cpus(mask);
 }
 
@@ -67,6 +81,7 @@ int tick_hand_over(unsigned int cpu);
 
 #else
 
+static inline bool dedicated_cpus_exist(void) { return false; }
 static inline int sched_dedicate_cpu(unsigned int cpu) { return 0; }
 static inline void sched_release_cpu(unsigned int cpu) {}
 static inline bool cpu_is_dedicated(unsigned int cpu) { return false; }
@@ -76,6 +91,7 @@ static inline int tick_dedicate_cpu(unsigned int cpu) { return 0; }
 static inline void tick_release_cpu(unsigned int cpu) {}
 static inline int tick_hand_over(unsigned int cpu) { return 0; }
 static inline void irq_avoid_dedicated_cpus(struct cpumask *mask) {}
+static inline void dedicated_cpus_unpin(struct task_struct *p) {}
 
 static inline int dedicated_cpus_avoid(struct task_struct *p, int cpu,
 				       const struct cpumask *allowed)

@@ -9,6 +9,7 @@
  * an administrator pinned here.  Affinities themselves are left as they are, so
  * that there is nothing to restore.
  */
+#include <linux/cpuset.h>
 #include <linux/mmu_context.h>
 #include <linux/sched/isolation.h>
 
@@ -22,12 +23,10 @@ static struct cpumask dedicated_mask;
 /**
  * struct sched_dedicated - what to undo when a CPU is released
  * @types:	housekeeping types that it was in
- * @fair_runtime: of the CPU's fair server; 0: it was off
  * @wq_excluded: unbound work was kept off already
  */
 struct sched_dedicated {
 	unsigned long types;
-	u64 fair_runtime;
 	bool wq_excluded;
 };
 
@@ -55,6 +54,22 @@ int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
 			break;
 	}
 	return found;
+}
+
+/*
+ * A thread that works for others (KVM's recovery of huge pages, vhost) inherits its
+ * creator's affinity, but not what that is for.
+ */
+void __dedicated_cpus_unpin(struct task_struct *p)
+{
+	cpumask_var_t allowed;
+
+	if (!cpumask_subset(p->cpus_ptr, &dedicated_mask) ||
+	    !alloc_cpumask_var(&allowed, GFP_KERNEL))
+		return;
+	cpuset_cpus_allowed(p, allowed);
+	set_cpus_allowed_ptr(p, allowed);
+	free_cpumask_var(allowed);
 }
 
 /* A task that is queued on @cpu and needn't be, with a reference; or NULL. */
@@ -108,26 +123,24 @@ static DECLARE_DELAYED_WORK(sweep_work, sweep_tasks);
 
 /*
  * The fair server keeps real-time tasks from starving fair ones, with a timer on
- * each CPU.  There's one task here.
+ * each CPU.  Where all tasks are fair a dedicated CPU does without, see
+ * dedicated_cpu_all_fair().  It isn't switched off by its runtime of 0: that goes
+ * through the root domain's admission control, which doesn't count the servers of
+ * CPUs in the default root domain once that has been rebuilt, and refuses.
+ *
+ * After a change of dedicated_mask.  Who starts a server holds the rq's lock, too, and
+ * so sees the mask, or is seen here.
  */
-static u64 set_fair_server(unsigned int cpu, u64 runtime)
+static void update_fair_server(unsigned int cpu)
 {
 	struct rq *rq = cpu_rq(cpu);
-	struct sched_dl_entity *server = &rq->fair_server;
-	u64 before;
 
 	guard(rq_lock_irqsave)(rq);
-	before = server->dl_runtime;
-	/* Not before it ran for the first time: that sets its parameters. */
-	if (!server->dl_server || before == runtime)
-		return before;
 	update_rq_clock(rq);
-	dl_server_stop(server);
-	if (dl_server_apply_params(server, runtime, server->dl_period, false))
-		pr_warn("CPU %u: the fair server's runtime stays %llu ns\n", cpu, before);
-	if (rq->cfs.h_nr_queued)
-		dl_server_start(server);
-	return before;
+	if (dedicated_cpu_all_fair(rq))
+		dl_server_stop(&rq->fair_server);
+	else if (rq->cfs.h_nr_queued)
+		dl_server_start(&rq->fair_server);
 }
 
 /**
@@ -147,10 +160,10 @@ int sched_dedicate_cpu(unsigned int cpu)
 	if (r)
 		return r;
 
-	d->fair_runtime = set_fair_server(cpu, 0);
 	d->types = housekeeping_exclude_cpu(cpu);
 	cpumask_set_cpu(cpu, &dedicated_mask);
 	static_branch_inc(&dedicated_cpus_key);
+	update_fair_server(cpu);
 	/* Who chose this CPU before has queued its task after this. */
 	synchronize_rcu();
 	rebuild_sched_domains();
@@ -182,5 +195,5 @@ void sched_release_cpu(unsigned int cpu)
 		cancel_delayed_work_sync(&sweep_work);
 	housekeeping_include_cpu(cpu, d->types);
 	rebuild_sched_domains();
-	set_fair_server(cpu, d->fair_runtime);
+	update_fair_server(cpu);
 }
