@@ -167,7 +167,7 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_NOT_X2APIC	(1ULL << 3)  /* guest uses xAPIC or none */
 #define KVM_HPVM_REASON_APIC_OFF	(1ULL << 4)  /* SVR: software-disabled */
 #define KVM_HPVM_REASON_EXTINT		(1ULL << 5)  /* LVT0 accepts 8259 ExtINT */
-#define KVM_HPVM_REASON_NESTED		(1ULL << 6)  /* guest uses VMX or SVM */
+#define KVM_HPVM_REASON_NESTED		(1ULL << 6)  /* runs a nested guest, or did a second ago */
 #define KVM_HPVM_REASON_SMM		(1ULL << 7)  /* in or entering SMM */
 #define KVM_HPVM_REASON_DEBUG		(1ULL << 8)  /* KVM_SET_GUEST_DEBUG */
 #define KVM_HPVM_REASON_HYPERV		(1ULL << 9)  /* SynIC, or an AutoEOI vector */
@@ -184,7 +184,7 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */
 #define KVM_HPVM_TIMER_REASON_OFFSET	(1ULL << 1)  /* the TSC offset isn't 0 */
 #define KVM_HPVM_TIMER_REASON_SCALING	(1ULL << 2)  /* the TSC is scaled */
-#define KVM_HPVM_TIMER_REASON_RATE	(1ULL << 3)  /* APIC bus rate differs from the VM's */
+#define KVM_HPVM_TIMER_REASON_RATE	(1ULL << 3)  /* user space chose another APIC bus rate */
 #define KVM_HPVM_TIMER_REASON_VECTOR	(1ULL << 4)  /* LVTT vector below 32 */
 #define KVM_HPVM_TIMER_REASON_RUNNING	(1ULL << 5)  /* until the emulated count ends */
 #define KVM_HPVM_TIMER_REASON_ORDINARY	(1ULL << 6)  /* the vCPU isn't direct */
@@ -198,7 +198,7 @@ struct kvm_hpvm_state {
 	__u32 pcpu;		/* KVM_HPVM_NO_CPU: not bound */
 	__u32 state;		/* enum kvm_hpvm_run_state */
 	__u32 timer;		/* enum kvm_hpvm_timer_step */
-	__u32 apic_bus_khz;	/* the pCPU's LAPIC timer; 0: not measured */
+	__u32 apic_bus_khz;	/* the LAPIC timer's, in both modes; 0: not measured */
 	__u64 reasons;		/* KVM_HPVM_REASON_* */
 	__u64 timer_reasons;	/* KVM_HPVM_TIMER_REASON_* */
 	/* Counted since the vCPU was created; the kicks since it was bound. */
