@@ -337,6 +337,7 @@ TEST(random_ioctls)
 			nanosleep(&tenth, NULL);
 		}
 		pthread_join(fuzzers[i].thread, NULL);
+		close(fuzzers[i].claim);
 		calls += fuzzers[i].calls;
 		good += fuzzers[i].good;
 		bound += fuzzers[i].bound;
