@@ -10,7 +10,6 @@
  *   listen                          fewer, if a byte comes by the serial port
  *   ahead=N                         the timer's ticks to the next (20000)
  *   settle=N                        ticks of the TSC before the first (0)
- *   exits                           execute CPUID while waiting, an exit each
  *
  * Each interrupt is armed when the one before it was handled; between two marks
  * (mark.h) the host counts the exits.
@@ -43,7 +42,6 @@ void start_c(const char *cmdline)
 	int hlt = word(cmdline, "hlt") != 0;
 	int self = word(cmdline, "self") != 0;
 	int listen = word(cmdline, "listen") != 0;
-	int exits = word(cmdline, "exits") != 0;
 	int periodic = word(cmdline, "periodic") != 0;
 	int deadline = !periodic && !word(cmdline, "oneshot");
 	uint64_t limit;
@@ -72,8 +70,6 @@ void start_c(const char *cmdline)
 		/* STI takes effect after the next instruction: none is lost before HLT. */
 		limit = rdtsc() + 1000ULL * ahead;
 		while (fired <= i && rdtsc() < limit) {
-			if (exits)
-				cpuid();
 			if (hlt)
 				__asm__ volatile("sti; hlt; cli" : : : "memory");
 			else

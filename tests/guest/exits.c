@@ -17,6 +17,13 @@ static inline void nothing(void)
 	__asm__ volatile("" : : : "memory");
 }
 
+static inline void cpuid(void)
+{
+	uint32_t a = 0, b, c = 0, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
+}
+
 static inline void msr_write(void)
 {
 	wrmsr(MSR_IA32_MISC_ENABLE, misc_enable);

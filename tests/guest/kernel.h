@@ -76,14 +76,6 @@ static inline void wrmsr(uint32_t msr, uint64_t value)
 	__asm__ volatile("wrmsr" : : "A"(value), "c"(msr) : "memory");
 }
 
-/* An exit, whatever the hypervisor. */
-static inline void cpuid(void)
-{
-	uint32_t a = 0, b, c = 0, d;
-
-	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
-}
-
 static inline void spin(uint32_t ticks)
 {
 	uint64_t limit = rdtsc() + ticks;

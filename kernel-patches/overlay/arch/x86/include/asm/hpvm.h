@@ -24,6 +24,8 @@
 #include <asm/msr.h>
 #include <asm/trapnr.h>
 
+struct kvm_vcpu;
+
 /* arch/x86/kernel/apic/vector.c: whether this CPU's vectors aren't for the host. */
 void lapic_dedicate(bool dedicate);
 
@@ -164,7 +166,7 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work);
 void hpvm_doorbell(void);
 void hpvm_send_self_nmi(void);
 void hpvm_force_exit_set(bool (*force_exit)(void));
-void hpvm_force_exit_clear(void);
+void hpvm_force_exit_clear(void (*undo)(struct kvm_vcpu *vcpu), struct kvm_vcpu *vcpu);
 
 /*
  * Is there work of the host for this CPU?  IRQs off.  False means, too, that no

@@ -142,7 +142,7 @@ static void hpvm_cpu_quiesce_lapic(void *data)
 	hpvm_window_drain(seen, NR_VECTORS);
 	apic_write(APIC_TASKPRI, 0x10);
 	this_cpu_write(hpvm_pcpu.rung, 0);
-	hpvm_force_exit_clear();
+	hpvm_force_exit_clear(NULL, NULL);
 }
 
 static void hpvm_cpu_run_work(void *data)

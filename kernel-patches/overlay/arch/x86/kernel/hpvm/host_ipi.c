@@ -83,7 +83,6 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 		apic->send_IPI(cpu, NMI_VECTOR);
 	}
 }
-EXPORT_SYMBOL_GPL(hpvm_raise);
 
 static void hpvm_raise_vector(unsigned int cpu, int vector)
 {
@@ -285,13 +284,27 @@ void hpvm_send_self_nmi(void)
 }
 EXPORT_SYMBOL_GPL(hpvm_send_self_nmi);
 
-/* IRQs off, after the guest's vectors were taken out of the local APIC. */
-void hpvm_force_exit_clear(void)
+/**
+ * hpvm_force_exit_clear - the end of what hpvm_force_exit_set() began
+ * @undo:	undoes what @force_exit has done, if it was called; or NULL
+ * @vcpu:	passed to it
+ *
+ * IRQs off, after the guest's vectors were taken out of the local APIC.
+ *
+ * The racer is an NMI on this CPU, which looks at the pointer.  Before that's cleared
+ * the NMI forces an exit, and @undo comes later.  Afterwards it rings the doorbell.  In
+ * the other order one that came in between would leave an exit armed that nobody
+ * undoes: the guest would be entered and left, without an instruction of its own, until
+ * the next NMI with work.
+ */
+void hpvm_force_exit_clear(void (*undo)(struct kvm_vcpu *vcpu), struct kvm_vcpu *vcpu)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 
 	WRITE_ONCE(p->force_exit, NULL);
 	barrier();
+	if (undo)
+		undo(vcpu);
 	if (atomic_read(&p->pending))
 		hpvm_ring(p);
 }

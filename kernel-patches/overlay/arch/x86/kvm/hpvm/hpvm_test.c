@@ -336,6 +336,44 @@ static int start_irq(struct kunit *test, struct irq_chip *chip, unsigned int cpu
 	return irq;
 }
 
+static bool exit_is_forced;
+
+static bool force_exit(void)
+{
+	exit_is_forced = true;
+	return true;
+}
+
+/* What an NMI of ours does where it finds work; see hpvm_notice(). */
+static void nmi(void)
+{
+	bool (*force)(void) = this_cpu_read(hpvm_pcpu.force_exit);
+
+	if (force)
+		force();
+}
+
+static void exited(struct kvm_vcpu *vcpu)
+{
+	nmi();
+	exit_is_forced = false;
+	nmi();
+}
+
+/* Whenever an NMI comes: before, in each step of it, and after the end. */
+static void no_forced_exit_is_left_behind(struct kunit *test)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	hpvm_force_exit_set(force_exit);
+	nmi();
+	hpvm_force_exit_clear(exited, NULL);
+	nmi();
+	local_irq_restore(flags);
+	KUNIT_EXPECT_FALSE(test, exit_is_forced);
+}
+
 static unsigned int cpu_of(int irq)
 {
 	return cpumask_first(irq_get_effective_affinity_mask(irq));
@@ -392,6 +430,7 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
 	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
 	KUNIT_CASE(msi_vectors_of_exceptions_and_of_class_15_stay_out),
+	KUNIT_CASE(no_forced_exit_is_left_behind),
 	KUNIT_CASE(a_notification_goes_to_another_cpu),
 	KUNIT_CASE(the_vector_of_a_notification_changes_alone),
 	KUNIT_CASE(a_cpu_with_an_interrupt_that_sticks_stays_what_it_is),

@@ -158,21 +158,6 @@ static void update_eoi_exits(struct kvm_vcpu *vcpu, const u32 *irr, const u32 *i
 }
 
 /*
- * The end of what hpvm_force_exit_set() began; IRQs off.
- *
- * The racer is an NMI on this CPU, which looks at the pointer.  Before it's cleared, the
- * NMI forces an exit, and exited() undoes that.  After that, the NMI rings the doorbell
- * and leaves the controls alone.  In the other order one that comes in between would
- * leave an exit armed that nobody undoes: the guest would be entered and left, without
- * an instruction of its own, until the next NMI with work.
- */
-static void end_forced_exits(struct kvm_vcpu *vcpu)
-{
-	hpvm_force_exit_clear();
-	kvm_hpvm_ops->exited(vcpu);
-}
-
-/*
  * IRQs off, right before the loop of VM entries.  True: don't enter; nothing of
  * the guest is in the hardware then.
  *
@@ -201,7 +186,7 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 	 */
 	hpvm_force_exit_set(kvm_hpvm_ops->force_exit);
 	if (hpvm_work_pending()) {
-		end_forced_exits(vcpu);
+		hpvm_force_exit_clear(kvm_hpvm_ops->exited, vcpu);
 		return true;
 	}
 
@@ -296,7 +281,7 @@ void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 	hpvm_x2apic_write(APIC_TASKPRI, n < HPVM_STORM ? HOST_TPR : HPVM_STORM_TPR);
 
 	/* No doorbell before this: the drain would have swallowed it. */
-	end_forced_exits(vcpu);
+	hpvm_force_exit_clear(kvm_hpvm_ops->exited, vcpu);
 }
 
 /*
