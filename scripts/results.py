@@ -58,6 +58,22 @@ def versions(config):
     return {"qemu": qemu, "linux": linux, "emulator": HOST.version(config)}
 
 
+# What of it spares stock KVM's guests exits, and how the host says it (host_has in lab.sh).
+FEATURES = {"apicv": "APICv", "posted-interrupts": "posted interrupts",
+            "pi_inject_timer": "pi_inject_timer", "avic": "AVIC"}
+
+
+def stock_has(run):
+    """The features that were on in the host of this run, one of stock KVM."""
+    return run["data"]["host.has"].split()
+
+
+def stock_said(run):
+    """The same, for people."""
+    return "stock KVM with " + (", ".join(FEATURES[f] for f in stock_has(run)) or
+                                "neither APICv nor AVIC")
+
+
 def row(metric, column, unit, value, **more):
     return {"metric": metric, "column": column, "unit": unit, "value": value, **more}
 
@@ -68,11 +84,13 @@ def path_of(name):
     return os.path.join(RESULTS, name if LAB == "vmx" else f"{stem}-{LAB}{suffix}")
 
 
-def save(name, config, rows, path=None):
-    """Write build/results/NAME.json, or to the path; returns it."""
+def save(name, config, rows, stock=None, path=None):
+    """Write build/results/NAME.json, or to the path; returns it. What is compared with ran
+    in the run `stock`."""
     os.makedirs(RESULTS, exist_ok=True)
     path = path or path_of(name + ".json")
-    document = {"name": name, "lab": LAB, **versions(config), "rows": rows}
+    document = {"name": name, "lab": LAB, **versions(config),
+                **({"stock_has": stock_has(stock)} if stock else {}), "rows": rows}
     lines = json.dumps(document, indent=1)
     image.write(path, (lines + "\n").encode())
     return path

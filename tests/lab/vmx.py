@@ -45,9 +45,9 @@ com2: enabled=1, mode=file, dev=results.log
 vga: extension=vbe, update_freq=1
 log: bochs.log
 panic: action=report
-error: action=ignore
+error: action=ignore{witness}
 info: action=report
-debug: action=ignore{debug}
+debug: action=ignore
 """
 
 def says(path, *arguments):
@@ -133,10 +133,10 @@ def make(config, scenario, settings, directory):
     cores = int(scenario.cpus) // threads
     # Bochs takes at most 8 cores of one package.
     packages = next(n for n in range(1, cores + 1) if cores % n == 0 and cores // n <= 8)
-    debug = "".join(f", cpu{n}=report" for n in scenario.witness.split())
+    witness = "".join(f", cpu{n}=report" for n in scenario.witness.split())
     image.write(os.path.join(directory, "bochsrc"),
                 BOCHSRC.format(model=MODELS[scenario.model], bios=BIOS, vga_bios=VGA_BIOS, packages=packages,
                                cores=cores // packages, threads=threads,
                                memory=scenario.memory,
-                               debug=debug).encode())
+                               witness=witness).encode())
     return [iso]
