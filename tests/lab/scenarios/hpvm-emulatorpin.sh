@@ -24,16 +24,17 @@ thread_group() {
     [ "$1" != emulator ] || echo +cpuset >$VM/cgroup.subtree_control
     echo "$2" >$VM/"$1"/cpuset.cpus
 }
+read -r self _ </proc/self/stat
 thread_group emulator 0
 thread_group vcpu0 1
 thread_group vcpu1 2
 
 # in_emulator COMMAND...: with this shell, and so the command's children, in the group.
 in_emulator() {
-    echo 1 >$VM/cgroup.procs
-    echo 1 >$VM/emulator/cgroup.threads
+    echo "$self" >$VM/cgroup.procs
+    echo "$self" >$VM/emulator/cgroup.threads
     "$@"
-    echo 1 >/run/cgroup/cgroup.procs
+    echo "$self" >/run/cgroup/cgroup.procs
 }
 
 # waiting_guest CPUS: a Linux guest of two vCPUs, before its start.

@@ -18,7 +18,6 @@
 #include "qapi/error.h"
 #include "qemu/notify.h"
 #include "system/runstate.h"
-#include "system/system.h"
 #include "cpu-list.h"
 #include "hpvm.h"
 #include "internal.h"
@@ -290,8 +289,7 @@ static void do_unbind(CPUState *cs, run_on_cpu_data data)
     kvm_hpvm_destroy_vcpu(cs);
 }
 
-/* Takes the VM's CPUs, all or none, unless it has them. */
-static bool bind_all(Error **errp)
+bool hpvm_bind_all(Error **errp)
 {
     ERRP_GUARD();
     HpvmVM *vm = hpvm_vm();
@@ -334,20 +332,13 @@ static bool bind_all(Error **errp)
 
 static int before_start(NotifierWithReturn *notifier, void *data, Error **errp)
 {
-    return bind_all(errp) ? 0 : -EBUSY;
+    return hpvm_bind_all(errp) ? 0 : -EBUSY;
 }
 
 /* Before a byte of the guest has come: the source goes on if this fails. */
 static int load_setup(QEMUFile *f, void *opaque, Error **errp)
 {
-    return bind_all(errp) ? 0 : -EBUSY;
-}
-
-static void machine_done(Notifier *notifier, void *data)
-{
-    if (autostart && !runstate_check(RUN_STATE_INMIGRATE)) {
-        bind_all(&error_fatal);
-    }
+    return hpvm_bind_all(errp) ? 0 : -EBUSY;
 }
 
 static const SaveVMHandlers load_handlers = {
@@ -357,9 +348,7 @@ static const SaveVMHandlers load_handlers = {
 void hpvm_bind_init(void)
 {
     static NotifierWithReturn start_notifier = { .notify = before_start };
-    static Notifier machine_done_notifier = { .notify = machine_done };
 
     qemu_add_vm_start_notifier(&start_notifier);
     register_savevm_live("hpvm", 0, 1, &load_handlers, NULL);
-    qemu_add_machine_init_done_notifier(&machine_done_notifier);
 }

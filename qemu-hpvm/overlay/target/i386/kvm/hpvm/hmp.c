@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/units.h"
 #include "monitor/hmp.h"
 #include "monitor/hmp-target.h"
 #include "monitor/monitor.h"
@@ -84,9 +85,12 @@ void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
         return;
     }
 
-    monitor_printf(mon, "hpvm: on, timer policy: %s, device interrupts: %s\n\n",
+    monitor_printf(mon, "hpvm: on, timer policy: %s, device interrupts: %s\n",
                    HpvmTimerPolicy_str(info->timer_policy),
                    info->direct_irqs ? "direct" : "by the host");
+    monitor_printf(mon, "memory: %" PRIu64 " of %" PRIu64 " KiB mapped\n\n",
+                   (info->memory->size - info->memory->unmapped) / KiB,
+                   info->memory->size / KiB);
 
     monitor_printf(mon, "%4s %8s %4s  %-8s  %-20s  %-8s  %s\n", "vCPU",
                    "thread", "pCPU", "state", "reasons", "timer",

@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "system/kvm_int.h"
+#include "system/runstate.h"
 #include "system/system.h"
 #include "hpvm.h"
 #include "internal.h"
@@ -59,8 +60,22 @@ static bool enable(HpvmVM *vm, MachineState *ms, KVMState *s, Error **errp)
     return true;
 }
 
+static void machine_done(Notifier *notifier, void *data)
+{
+    /* Not if somebody will send "cont", or an incoming migration. */
+    bool start = autostart && !runstate_check(RUN_STATE_INMIGRATE);
+
+    if (start) {
+        hpvm_bind_all(&error_fatal);
+        /* It's started when its memory is mapped. */
+        autostart = 0;
+    }
+    hpvm_memory_start(hpvm_vm(), start);
+}
+
 void kvm_hpvm_init(MachineState *ms, KVMState *s)
 {
+    static Notifier machine_done_notifier = { .notify = machine_done };
     HpvmVM *vm = hpvm_of_accel(s);
 
     if (hpvm_options_idle(&vm->options)) {
@@ -72,8 +87,9 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s)
     if (vm->options.on) {
         /* Not an error to return: QEMU would try the next accelerator. */
         enable(vm, ms, s, &error_fatal);
-        hpvm_memory_init();
+        hpvm_memory_init(vm, s);
         hpvm_bind_init();
+        qemu_add_machine_init_done_notifier(&machine_done_notifier);
     }
 }
 

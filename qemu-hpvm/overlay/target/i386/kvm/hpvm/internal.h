@@ -43,6 +43,8 @@ typedef struct HpvmVM {
     GArray *cpus;       /* of hpvm-cpus=, or NULL */
     /* The VM's CPUs as soon as it has them; by cpu_index. */
     struct kvm_hpvm_take *take;
+    struct HpvmMap *map;    /* memory.c */
+    bool keeps_mappings;    /* of regions that don't change */
 } HpvmVM;
 
 /* NULL unless direct mode is enabled. */
@@ -82,8 +84,11 @@ bool hpvm_check_smt(const HpvmOptions *options, const GArray *cpus,
 
 /* bind.c */
 
-/* Has the VM take its CPUs when it's time for it. */
+/* Has the VM take its CPUs when somebody starts it. */
 void hpvm_bind_init(void);
+
+/* Takes the VM's CPUs, all or none, unless it has them. */
+bool hpvm_bind_all(Error **errp);
 
 /* Binds a vCPU to the pCPU that the VM has for it, on the vCPU's thread. */
 bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp);
@@ -101,11 +106,17 @@ int hpvm_zero_tsc_offset(CPUState *cs);
 
 /* memory.c */
 
+/* Before the machine exists. */
+void hpvm_memory_init(HpvmVM *vm, KVMState *s);
+
 /*
- * Locks the guest's memory once the machine is complete, and maps it for the
- * guest before the guest runs and whenever the memory map has changed, so that
- * no EPT violation interrupts it later.
+ * Locks the guest's memory once the machine is complete, or ends QEMU with a
+ * sentence.  Has the main loop map it for the guest, start the guest then with
+ * @start, and map again what KVM drops, so that no EPT violation interrupts the
+ * guest.
  */
-void hpvm_memory_init(void);
+void hpvm_memory_start(HpvmVM *vm, bool start);
+
+HpvmMemory *hpvm_memory_info(const HpvmVM *vm);
 
 #endif /* TARGET_I386_KVM_HPVM_INTERNAL_H */

@@ -2,18 +2,24 @@
  * KVM direct mode ("hpvm"): guest memory that is always there
  *
  * An EPT violation is a VM exit that the guest can neither foresee nor avoid.
- * So the guest's memory is locked, and mapped before the guest touches it.
+ * So the guest's memory is locked, and mapped before the guest touches it:
+ * after QEMU's start or while a migration comes in, and again what KVM has
+ * dropped.  Never while somebody waits for the guest, though: a guest that is
+ * to run does, and the rest is mapped in short interruptions.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 
-#include <linux/kvm.h>
-
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
+#include "migration/misc.h"
+#include "migration/postcopy-ram.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-misc.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
@@ -26,33 +32,81 @@
 /* How long the memory map must be unchanged before it's mapped again. */
 #define SETTLE_MS 100
 
-/* Mapped per interruption of a running guest. */
-#define CHUNK (64 * MiB)
+/*
+ * vCPU 0 maps memory for at most as long as that at a time; a guest that runs
+ * goes on for PAUSE_MS in between, and the monitor is answered.
+ */
+#define RUNNING_NS (1 * SCALE_MS)
+#define STOPPED_NS (5 * SCALE_MS)
+#define PAUSE_MS 10
+
+/* While vCPU 0 is where its mappings are not those of the others. */
+#define RETRY_MS 1000
+
+/* Mapped at a time: half a millisecond, if it consists of 4 KiB pages. */
+#define PIECE (4 * MiB)
 
 typedef struct GpaRange {
     uint64_t gpa;
     uint64_t size;
 } GpaRange;
 
-static struct {
-    QEMUTimer *settle;
-    bool changed;       /* since the last commit of the memory map */
-    bool started;       /* the guest has run */
-    GArray *ranges;     /* what is left to map while the guest runs */
-} mem;
+typedef struct HpvmMap {
+    MemoryListener listener;
+    NotifierWithReturn migration;
+    NotifierWithReturn postcopy;
+    /* The next step.  Host's time: it goes on while the guest is paused. */
+    QEMUTimer *timer;
+    /* Left to map.  With the BQL, as all of this. */
+    GArray *ranges;
+    /* All has to be mapped anew; @ranges will say so. */
+    bool all;
+    /* KVM drops the mappings of those regions only that are changed. */
+    bool kept;
+    /* The memory map has changed since its last commit. */
+    bool changed;
+    /* A step is under way on the thread of vCPU 0. */
+    bool busy;
+    /* Pages may come by postcopy: they have to stay away until then. */
+    bool advised;
+    /* Postcopy was switched on, for which QEMU unlocks all memory. */
+    bool unlocked;
+    /* The guest is to be started when all is mapped. */
+    bool start;
+} HpvmMap;
 
-static bool add_range(Int128 start, Int128 len, const MemoryRegion *mr,
-                      hwaddr offset_in_region, void *opaque)
+/* A device's memory isn't locked and may fault: leave it to the guest. */
+static bool is_mapped(MemoryRegion *mr)
+{
+    return (mr->ram && !mr->ram_device) || memory_region_is_romd(mr);
+}
+
+static void add_range(GArray *ranges, Int128 start, Int128 len)
 {
     const uint64_t page = qemu_real_host_page_size();
-    GArray *ranges = opaque;
     uint64_t first = ROUND_UP(int128_get64(start), page);
     uint64_t end = ROUND_DOWN(int128_get64(int128_add(start, len)), page);
     GpaRange range = { .gpa = first, .size = end - first };
 
-    /* A device's memory isn't locked and may fault: leave it to the guest. */
-    if (mr->ram && !mr->ram_device && first < end) {
-        g_array_append_val(ranges, range);
+    if (first >= end) {
+        return;
+    }
+    /* Firmware opens and closes the same regions again and again. */
+    for (unsigned int i = 0; i < ranges->len; i++) {
+        GpaRange *other = &g_array_index(ranges, GpaRange, i);
+
+        if (range.gpa == other->gpa && range.size == other->size) {
+            return;
+        }
+    }
+    g_array_append_val(ranges, range);
+}
+
+static bool add_flat_range(Int128 start, Int128 len, const MemoryRegion *mr,
+                           hwaddr offset_in_region, void *opaque)
+{
+    if (is_mapped((MemoryRegion *)mr)) {
+        add_range(opaque, start, len);
     }
     return false;
 }
@@ -63,132 +117,318 @@ static GArray *guest_ram(void)
 
     RCU_READ_LOCK_GUARD();
     flatview_for_each_range(address_space_to_flatview(&address_space_memory),
-                            add_range, ranges);
+                            add_flat_range, ranges);
     return ranges;
 }
 
-/*
- * Maps up to @budget bytes of @ranges, and removes them from there.  A range
- * that can't be mapped is given up: the guest faults it in when it uses it.
- */
-static void map_ranges(CPUState *cs, GArray *ranges, uint64_t budget)
+static uint64_t total_size(const GArray *ranges)
 {
+    uint64_t size = 0;
+
+    for (unsigned int i = 0; i < ranges->len; i++) {
+        size += g_array_index(ranges, GpaRange, i).size;
+    }
+    return size;
+}
+
+/* Takes a piece out of @ranges; false if there is none left. */
+static bool take_piece(GArray *ranges, struct kvm_pre_fault_memory *piece)
+{
+    GpaRange *last;
+
+    if (!ranges->len) {
+        return false;
+    }
+    last = &g_array_index(ranges, GpaRange, ranges->len - 1);
+    *piece = (struct kvm_pre_fault_memory) {
+        .gpa = last->gpa,
+        .size = MIN(last->size, PIECE),
+    };
+    last->gpa += piece->size;
+    last->size -= piece->size;
+    if (!last->size) {
+        g_array_set_size(ranges, ranges->len - 1);
+    }
+    return true;
+}
+
+/*
+ * What can't be mapped is given up: the guest faults it in when it uses it.
+ * Without the BQL, so that the memory map may change meanwhile; what's new in
+ * it will be mapped, and it's no fault if what was in it is gone.
+ */
+static void map_piece(CPUState *cs, struct kvm_pre_fault_memory *piece)
+{
+    uint64_t gpa = piece->gpa, size = piece->size;
+    int ret;
+
+    do {
+        ret = kvm_vcpu_ioctl(cs, KVM_PRE_FAULT_MEMORY, piece);
+    } while (piece->size && (!ret || ret == -EINTR || ret == -EAGAIN));
+
+    trace_kvm_hpvm_prefault_range(gpa, size, piece->size, ret);
+    if (piece->size && ret != -ENOENT) {
+        warn_report("hpvm: guest memory at 0x%llx can't be mapped in advance "
+                    "(%s); the guest's first accesses will exit",
+                    piece->gpa, strerror(-ret));
+    }
+}
+
+static int64_t allowed_ns(void)
+{
+    return runstate_is_running() ? RUNNING_NS : STOPPED_NS;
+}
+
+static void next_step(HpvmMap *map, int64_t ms)
+{
+    timer_mod(map->timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + ms);
+}
+
+/* On the thread of vCPU 0, as an ioctl of a vCPU waits for KVM_RUN to end. */
+static void map_some(CPUState *cs, run_on_cpu_data data)
+{
+    HpvmMap *map = data.host_ptr;
+    struct kvm_pre_fault_memory piece;
     int64_t begin = get_clock();
     uint64_t bytes = 0;
 
-    while (ranges->len && bytes < budget) {
-        GpaRange *last = &g_array_index(ranges, GpaRange, ranges->len - 1);
-        struct kvm_pre_fault_memory req = {
-            .gpa = last->gpa,
-            .size = MIN(last->size, budget - bytes),
-        };
-        uint64_t size = req.size;
-        int ret;
-
-        do {
-            ret = kvm_vcpu_ioctl(cs, KVM_PRE_FAULT_MEMORY, &req);
-        } while (req.size && (!ret || ret == -EINTR || ret == -EAGAIN));
-
-        trace_kvm_hpvm_prefault_range(last->gpa, size, req.size, ret);
-        bytes += size - req.size;
-        if (req.size) {
-            warn_report("hpvm: guest memory at 0x%llx can't be mapped in "
-                        "advance (%s); the guest's first accesses will exit",
-                        req.gpa, strerror(-ret));
-            size = last->size;
-        }
-        last->gpa += size;
-        last->size -= size;
-        if (!last->size) {
-            g_array_set_size(ranges, ranges->len - 1);
-        }
+    map->busy = false;
+    if (cs->kvm_run->flags & (KVM_RUN_X86_SMM | KVM_RUN_X86_GUEST_MODE)) {
+        next_step(map, RETRY_MS);
+        return;
     }
+    map->busy = true;
+    while (!map->advised && get_clock() - begin < allowed_ns() &&
+           take_piece(map->ranges, &piece)) {
+        bytes += piece.size;
+        bql_unlock();
+        map_piece(cs, &piece);
+        bql_lock();
+    }
+    map->busy = false;
     trace_kvm_hpvm_prefault(bytes, get_clock() - begin);
+    next_step(map, runstate_is_running() ? PAUSE_MS : 0);
 }
 
-static void map_all(CPUState *cs, run_on_cpu_data data)
+static bool lock_memory(void)
 {
-    map_ranges(cs, data.host_ptr, UINT64_MAX);
+    /* Postcopy unlocks all memory at first, and locks it again if that's on. */
+    mlock_state = MLOCK_ON;
+    return os_mlock(false) == 0;
 }
 
-/* Lets the guest run between two chunks. */
-static void map_chunk(CPUState *cs, run_on_cpu_data data)
+static void step(void *opaque)
 {
-    map_ranges(cs, mem.ranges, CHUNK);
-    if (mem.ranges->len) {
-        async_run_on_cpu(cs, map_chunk, RUN_ON_CPU_NULL);
+    HpvmMap *map = opaque;
+    Error *err = NULL;
+
+    if (map->busy || map->advised) {
+        return;
+    }
+    if (map->unlocked && runstate_is_running()) {
+        map->unlocked = false;
+        if (!lock_memory()) {
+            warn_report("hpvm: the guest's memory can't be locked any more; "
+                        "raise the limit of locked memory");
+        }
+    }
+    if (map->all) {
+        map->all = false;
+        g_array_unref(map->ranges);
+        map->ranges = guest_ram();
+    }
+    if (map->ranges->len) {
+        map->busy = true;
+        async_run_on_cpu(first_cpu, map_some, RUN_ON_CPU_HOST_PTR(map));
+    } else if (map->start) {
+        map->start = false;
+        qmp_cont(&err);
+        if (err) {
+            error_report_err(err);
+        }
     }
 }
 
-static void settled(void *opaque)
+static void map_all(HpvmMap *map, int64_t ms)
 {
-    bool busy = mem.ranges && mem.ranges->len;
-
-    if (mem.ranges) {
-        g_array_unref(mem.ranges);
-    }
-    mem.ranges = guest_ram();
-    if (!busy) {
-        async_run_on_cpu(first_cpu, map_chunk, RUN_ON_CPU_NULL);
-    }
+    map->all = true;
+    next_step(map, ms);
 }
 
 static void region_add(MemoryListener *listener, MemoryRegionSection *section)
 {
-    mem.changed |= memory_region_is_ram(section->mr);
+    HpvmMap *map = container_of(listener, HpvmMap, listener);
+
+    if (is_mapped(section->mr)) {
+        map->changed = true;
+        add_range(map->ranges,
+                  int128_make64(section->offset_within_address_space),
+                  section->size);
+    }
+}
+
+/* Where KVM can't drop the mappings of one region, it drops those of all. */
+static void region_del(MemoryListener *listener, MemoryRegionSection *section)
+{
+    HpvmMap *map = container_of(listener, HpvmMap, listener);
+
+    if (is_mapped(section->mr) || section->mr->rom_device) {
+        map->changed |= !map->kept;
+    }
+}
+
+static void commit(MemoryListener *listener)
+{
+    HpvmMap *map = container_of(listener, HpvmMap, listener);
+
+    if (map->changed) {
+        map->changed = false;
+        map->all |= !map->kept;
+        next_step(map, SETTLE_MS);
+    }
 }
 
 /*
- * When a slot of guest memory is changed, KVM drops the mappings of all: this
- * happens when firmware opens and closes the memory below 1 MiB, and when
- * memory is plugged in.
+ * KVM had to split the mappings of huge pages to log accesses to each page,
+ * and has dropped the small ones.  Migrations, and measuring the dirty rate, do
+ * that.
  */
-static void commit(MemoryListener *listener)
+static void log_global_stop(MemoryListener *listener)
 {
-    if (mem.changed && mem.started) {
-        timer_mod(mem.settle,
-                  qemu_clock_get_ms(QEMU_CLOCK_VIRTUAL) + SETTLE_MS);
-    }
-    mem.changed = false;
+    map_all(container_of(listener, HpvmMap, listener), SETTLE_MS);
 }
 
-static MemoryListener listener = {
-    .name = "hpvm",
-    .region_add = region_add,
-    .commit = commit,
-};
+/* A background snapshot protects pages: they are out of KVM's mappings then. */
+static int migration_changed(NotifierWithReturn *notifier, MigrationEvent *e,
+                             Error **errp)
+{
+    HpvmMap *map = container_of(notifier, HpvmMap, migration);
+
+    if (e->type != MIG_EVENT_PRECOPY_SETUP && runstate_is_running()) {
+        map_all(map, SETTLE_MS);
+    }
+    return 0;
+}
+
+static void nothing(CPUState *cs, run_on_cpu_data data)
+{
+}
+
+static void postcopy_ended(void *opaque)
+{
+    HpvmMap *map = opaque;
+
+    map->advised = false;
+    map_all(map, SETTLE_MS);
+}
+
+/*
+ * A page that is there isn't fetched from the source: from the moment on when
+ * pages are discarded for that nothing may map them.
+ */
+static int postcopy_changed(NotifierWithReturn *notifier, void *data,
+                            Error **errp)
+{
+    HpvmMap *map = container_of(notifier, HpvmMap, postcopy);
+    struct PostcopyNotifyData *event = data;
+
+    switch (event->reason) {
+    case POSTCOPY_NOTIFY_PROBE:
+        map->unlocked = true;
+        break;
+    case POSTCOPY_NOTIFY_INBOUND_ADVISE:
+        map->advised = true;
+        /* Wait for a step that is under way. */
+        run_on_cpu(first_cpu, nothing, RUN_ON_CPU_NULL);
+        break;
+    case POSTCOPY_NOTIFY_INBOUND_END:
+        /* From the thread that has received the pages. */
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), postcopy_ended, map);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
 
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
-    g_autoptr(GArray) ranges = NULL;
+    HpvmMap *map = opaque;
 
-    if (running && !mem.started) {
-        mem.started = true;
-        ranges = guest_ram();
-        run_on_cpu(first_cpu, map_all, RUN_ON_CPU_HOST_PTR(ranges));
+    if (running) {
+        map->start = false;
+        /* Postcopy was possible, and isn't used. */
+        if ((map->advised || map->unlocked) &&
+            !migration_in_incoming_postcopy()) {
+            postcopy_ended(map);
+        }
     }
 }
 
-static void machine_done(Notifier *notifier, void *data)
+void hpvm_memory_start(HpvmVM *vm, bool start)
 {
-    if (os_mlock(false) < 0) {
+    HpvmMap *map = g_new0(HpvmMap, 1);
+
+    if (!lock_memory()) {
         error_report("hpvm: the guest's memory can't be locked; raise the "
-                     "limit of locked memory (ulimit -l), or run QEMU with "
-                     "CAP_IPC_LOCK");
+                     "limit of locked memory (ulimit -l; in libvirt "
+                     "<memoryBacking><locked/></memoryBacking>), or run QEMU "
+                     "with CAP_IPC_LOCK");
         exit(EXIT_FAILURE);
     }
-    mem.settle = timer_new_ms(QEMU_CLOCK_VIRTUAL, settled, NULL);
-    memory_listener_register(&listener, &address_space_memory);
-    qemu_add_vm_change_state_handler(vm_state_changed, NULL);
+
+    vm->map = map;
+    map->kept = vm->keeps_mappings;
+    map->start = start;
+    map->ranges = g_array_new(false, false, sizeof(GpaRange));
+    map->timer = timer_new_ms(QEMU_CLOCK_REALTIME, step, map);
+    map->listener = (MemoryListener) {
+        .name = "hpvm",
+        .region_add = region_add,
+        .region_del = region_del,
+        .commit = commit,
+        .log_global_stop = log_global_stop,
+    };
+    memory_listener_register(&map->listener, &address_space_memory);
+    qemu_add_vm_change_state_handler(vm_state_changed, map);
+    migration_add_notifier(&map->migration, migration_changed);
+    map->postcopy.notify = postcopy_changed;
+    postcopy_add_notifier(&map->postcopy);
+    /* The main loop comes to it when the machine has been reset. */
+    map_all(map, 0);
 }
 
-static Notifier machine_done_notifier = { .notify = machine_done };
-
-void hpvm_memory_init(void)
+HpvmMemory *hpvm_memory_info(const HpvmVM *vm)
 {
+    const HpvmMap *map = vm->map;
+    HpvmMemory *info = g_new0(HpvmMemory, 1);
+    g_autoptr(GArray) ram = guest_ram();
+
+    info->size = total_size(ram);
+    info->unmapped = !map || map->all ? info->size
+                                      : MIN(total_size(map->ranges),
+                                            info->size);
+    return info;
+}
+
+void hpvm_memory_init(HpvmVM *vm, KVMState *s)
+{
+    int quirks = kvm_check_extension(s, KVM_CAP_DISABLE_QUIRKS2);
     int ret = ram_block_discard_disable(true);
 
     /* Nothing can have asked for the opposite before the machine exists. */
     assert(!ret);
-    qemu_add_machine_init_done_notifier(&machine_done_notifier);
+
+    /*
+     * KVM drops all mappings when one region goes, unless it's told not to: at
+     * each write to flash memory, and when a migration's last step restores
+     * which of the memory below 1 MiB is open.  It does so for the sake of
+     * guests with an assigned GPU, which had faults without it in the days of
+     * KVM's former MMU code; here the mappings are those of the TDP MMU.
+     */
+    if (quirks > 0 && (quirks & KVM_X86_QUIRK_SLOT_ZAP_ALL)) {
+        vm->keeps_mappings =
+            kvm_vm_enable_cap(s, KVM_CAP_DISABLE_QUIRKS2, 0,
+                              KVM_X86_QUIRK_SLOT_ZAP_ALL) == 0;
+    }
 }

@@ -229,6 +229,7 @@ HpvmInfo *qmp_query_hpvm(Error **errp)
         }
         info->has_direct_irqs = true;
         info->direct_irqs = vm->features & KVM_HPVM_F_IRQ;
+        info->memory = hpvm_memory_info(vm);
         if (!query_irqs(&info->interrupts, errp)) {
             return NULL;
         }
