@@ -607,7 +607,9 @@ direct_guest() {
 # other_guest CPU WORDS: a minimal guest in direct mode on this CPU, process $OTHER_PID, which
 # stays beside the guest that is started next.
 other_guest() {
-    start_guest -accel kvm,hpvm=on,hpvm-cpus="$1" -cpu host \
+    timer=auto
+    case $2 in *oneshot*) timer=oneshot ;; esac
+    start_guest -accel kvm,hpvm=on,hpvm-cpus="$1",hpvm-timer=$timer -cpu host \
         -kernel /guest/apic.elf -append "$2 count=1000000000"
     check "the other VM is up" await_guest 20 hpvm:.ready
     check "and in direct mode" hpvm_direct

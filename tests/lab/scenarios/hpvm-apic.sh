@@ -14,7 +14,13 @@ vmx) set -- deadline "deadline hlt" oneshot periodic self ;;
 svm) set -- "oneshot ahead=2000000" "oneshot hlt ahead=2000000" "periodic ahead=5000000" self ;;
 esac
 for words in "$@"; do
-    measure_apic "$(echo "$words" | tr " " -)" "$words count=$COUNT" -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host
+    # Where there is a deadline timer, the other modes aren't the hardware's by themselves.
+    case $words in
+    oneshot* | periodic*) timer=oneshot ;;
+    *) timer=auto ;;
+    esac
+    measure_apic "$(echo "$words" | tr " " -)" "$words count=$COUNT" \
+        -accel kvm,hpvm=on,hpvm-cpus=1,hpvm-timer=$timer -cpu host
     is "$words: all interrupts arrived" "$(figure timers_fired)" $COUNT
     check "$words: at most 2 exits" hardly_any_exits 2
 done

@@ -10,11 +10,11 @@
 export TIMERS=300
 export PERIOD_US=4000
 measure_timers oneshot "idle=poll lapic=notscdeadline" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$LINUX_CPU"
+    -accel kvm,hpvm=on,hpvm-cpus=1,hpvm-timer=oneshot -cpu "$LINUX_CPU"
 # Without high resolution the tick is the clock: a timer fires with the next one.
 export PERIOD_US=8000
 measure_timers periodic "idle=poll lapic=notscdeadline nohz=off highres=off" \
-    -accel kvm,hpvm=on,hpvm-cpus=1 -cpu "$LINUX_CPU"
+    -accel kvm,hpvm=on,hpvm-cpus=1,hpvm-timer=oneshot -cpu "$LINUX_CPU"
 export PERIOD_US=4000
 measure_timers emulated "idle=poll" \
     -accel kvm,hpvm=on,hpvm-cpus=1,hpvm-timer=emulated -cpu "$LINUX_CPU"

@@ -9,7 +9,7 @@
 #: groups.svm check svm
 
 refused "neither a list of CPUs nor threads that are pinned" \
-    "needs a host CPU for each vCPU, and the thread of vCPU 0 may run on 3 of them" \
+    "needs a host CPU for each vCPU, and the thread of vCPU 0 may run on 2 of them" \
     -accel kvm,hpvm=on -cpu host
 refused "more CPUs than vCPUs" "names 2 host CPUs, but -smp has 1 vCPU" \
     -accel kvm,hpvm=on,hpvm-cpus=0-1 -cpu host

@@ -5,6 +5,10 @@
  */
 
 #include "qemu/osdep.h"
+
+#include <sys/ioctl.h>
+#include <linux/kvm.h>
+
 #include "libqtest.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
@@ -73,6 +77,12 @@ static const Refusal refusals[] = {
         "irq", "-accel kvm,hpvm=on,hpvm-irq=direct",
         "Parameter 'hpvm-irq' does not accept value 'direct'",
     }, {
+        "apic-rate", "-accel kvm,apic-bus-cycle-ns=0",
+        "apic-bus-cycle-ns=0 is no rate",
+    }, {
+        "cpus-incoming", "-accel kvm,hpvm=on,hpvm-cpus=2- -incoming defer",
+        "hpvm-cpus=2- is not a list of host CPUs",
+    }, {
         "cpus-syntax", "-accel kvm,hpvm=on,hpvm-cpus=2-",
         "hpvm-cpus=2- is not a list of host CPUs; write CPU numbers and "
         "ascending ranges, such as 2-5+8",
@@ -99,6 +109,13 @@ static const Refusal kvm_refusals[] = {
         "cpus-length", "-accel kvm,hpvm=on,hpvm-cpus=0-1 -smp 1",
         "hpvm-cpus= names 2 host CPUs, but -smp has 1 vCPU; name exactly one "
         "host CPU per vCPU",
+    }, {
+        "cpus-length-incoming",
+        "-accel kvm,hpvm=on,hpvm-cpus=0+1 -smp 1 -incoming defer",
+        "hpvm-cpus= names 2 host CPUs, but -smp has 1 vCPU",
+    }, {
+        "apic-rate-overflow", "-accel kvm,apic-bus-cycle-ns=4294967295",
+        "apic-bus-cycle-ns=4294967295: Invalid argument; it needs Linux 6.10",
     }, {
         "cpus-absent", "-accel kvm,hpvm=on,hpvm-cpus=8191",
         "hpvm-cpus= names CPU 8191, which this host doesn't have",
@@ -177,6 +194,7 @@ static void test_properties(void)
         { "hpvm-smt", "HpvmSmtPolicy" },
         { "hpvm-leave", "HpvmLeavePolicy" },
         { "hpvm-irq", "OnOffAuto" },
+        { "apic-bus-cycle-ns", "uint32" },
     };
     int found = 0;
     QListEntry *e;
@@ -248,6 +266,131 @@ static void test_set_mode_wrong(void)
     qtest_quit(qts);
 }
 
+/* Of machines that are migrated, and never run. */
+#define MACHINE "-M q35 -nodefaults -m 16 -S"
+
+/* @args: of a QEMU that writes its state to @file */
+static void save(const char *args, const char *file)
+{
+    QTestState *qts = qtest_initf(MACHINE " %s", args);
+    QDict *rsp;
+    bool done;
+
+    qtest_qmp_assert_success(qts, "{ 'execute': 'migrate',"
+                             " 'arguments': { 'uri': %s } }", file);
+    do {
+        g_usleep(10000);
+        rsp = qtest_qmp_assert_success_ref(qts,
+                                           "{ 'execute': 'query-migrate' }");
+        g_assert_cmpstr(qdict_get_str(rsp, "status"), !=, "failed");
+        done = g_str_equal(qdict_get_str(rsp, "status"), "completed");
+        qobject_unref(rsp);
+    } while (!done);
+    qtest_quit(qts);
+}
+
+static void load(const char *args, const char *file)
+{
+    QTestState *qts = qtest_initf(MACHINE " %s -incoming %s", args, file);
+    QDict *rsp;
+    bool done;
+
+    do {
+        g_usleep(10000);
+        rsp = qtest_qmp_assert_success_ref(qts,
+                                           "{ 'execute': 'query-status' }");
+        done = !g_str_equal(qdict_get_str(rsp, "status"), "inmigrate");
+        qobject_unref(rsp);
+    } while (!done);
+    qtest_quit(qts);
+}
+
+static void refuse_load(const char *args, const char *file, const char *expect)
+{
+    g_autofree char *all = g_strdup_printf("-m 16 %s -incoming %s", args, file);
+    Refusal refusal = { .args = all, .expect = expect };
+
+    test_refusal(&refusal);
+}
+
+/* Copies of the stream @from that end after this name, and that garble it. */
+static void damage(const char *from, const char *name, const char *cut,
+                   const char *garbled)
+{
+    g_autofree char *data = NULL;
+    gsize len;
+    char *at;
+
+    g_assert_true(g_file_get_contents(from, &data, &len, NULL));
+    at = memmem(data, len, name, strlen(name));
+    g_assert_nonnull(at);
+    at += strlen(name);
+    g_assert_true(g_file_set_contents(cut, data, at - data, NULL));
+    at[-1]++;
+    g_assert_true(g_file_set_contents(garbled, data, len, NULL));
+}
+
+static bool kvm_sets_apic_rate(void)
+{
+    int fd = open("/dev/kvm", O_RDWR);
+    int ret;
+
+    if (fd < 0) {
+        return false;
+    }
+    ret = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_APIC_BUS_CYCLES_NS);
+    close(fd);
+    return ret > 0;
+}
+
+/* The rate of the APIC timer goes with the guest, unless it's KVM's own. */
+static void test_apic_rate(void)
+{
+    static const char firmware[64 * 1024];
+    g_autofree char *dir = g_dir_make_tmp("hpvm-test-XXXXXX", NULL);
+    g_autofree char *bios = g_strdup_printf("%s/bios", dir);
+    g_autofree char *usual = g_strdup_printf("%s/usual", dir);
+    g_autofree char *other = g_strdup_printf("%s/other", dir);
+    g_autofree char *cut = g_strdup_printf("%s/cut", dir);
+    g_autofree char *garbled = g_strdup_printf("%s/garbled", dir);
+    g_autofree char *usual_uri = g_strdup_printf("file:%s", usual);
+    g_autofree char *other_uri = g_strdup_printf("file:%s", other);
+    g_autofree char *cut_uri = g_strdup_printf("file:%s", cut);
+    g_autofree char *garbled_uri = g_strdup_printf("file:%s", garbled);
+    g_autofree char *rate_1ns = g_strdup_printf("-accel kvm -bios %s", bios);
+    g_autofree char *rate_40ns = g_strdup_printf(
+        "-accel kvm,apic-bus-cycle-ns=40 -bios %s", bios);
+    g_autofree char *machine_40ns = g_strdup_printf(
+        "-accel kvm -machine apic-bus-cycle-ns=40 -bios %s", bios);
+
+    if (!qtest_has_accel("kvm") || !kvm_sets_apic_rate()) {
+        g_test_skip("no KVM on this host that can set the rate");
+        rmdir(dir);
+        return;
+    }
+    g_assert_true(g_file_set_contents(bios, firmware, sizeof(firmware), NULL));
+    save(rate_1ns, usual_uri);
+    save(rate_40ns, other_uri);
+
+    load(rate_1ns, usual_uri);
+    load(machine_40ns, other_uri);
+    refuse_load(rate_1ns, other_uri, "the guest's APIC timer counts at "
+                "25000000 Hz, and would at 1000000000 Hz here");
+    refuse_load(rate_40ns, usual_uri, "the guest's APIC timer counts at "
+                "1000000000 Hz, and would at 25000000 Hz here");
+
+    damage(other, "cpu/apic_bus_freq", cut, garbled);
+    refuse_load(rate_40ns, cut_uri, "load of migration failed");
+    refuse_load(rate_40ns, garbled_uri, "load of migration failed");
+
+    unlink(bios);
+    unlink(usual);
+    unlink(other);
+    unlink(cut);
+    unlink(garbled);
+    rmdir(dir);
+}
+
 static void add_refusals(const char *group, const Refusal *tests, int n,
                          GTestDataFunc fn)
 {
@@ -271,6 +414,7 @@ int main(int argc, char **argv)
     }
     qtest_add_func("hpvm/set-mode/off", test_set_mode_off);
     qtest_add_func("hpvm/set-mode/wrong", test_set_mode_wrong);
+    qtest_add_func("hpvm/migrate/apic-rate", test_apic_rate);
     add_refusals("refuse", refusals, ARRAY_SIZE(refusals), test_refusal);
     add_refusals("refuse-kvm", kvm_refusals, ARRAY_SIZE(kvm_refusals),
                  test_kvm_refusal);

@@ -90,7 +90,12 @@ uint64_t hpvm_choose_features(const HpvmOptions *options, KVMState *s,
         wanted = 0;
         break;
     default:
-        wanted = host & HPVM_TIMER_FEATURES;
+        /*
+         * Guests prefer the deadline mode.  The other one would bind the guest
+         * to hosts whose APIC timers have the same rate.
+         */
+        wanted = host & KVM_HPVM_F_TIMER_DEADLINE ?:
+                 host & KVM_HPVM_F_TIMER_ONESHOT;
         break;
     }
     if (wanted & ~host) {

@@ -10,6 +10,7 @@
 #include "hw/qdev-properties.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/timer.h"
 #include "system/kvm_int.h"
 #include "system/runstate.h"
 #include "system/system.h"
@@ -42,6 +43,13 @@ static bool enable(HpvmVM *vm, MachineState *ms, KVMState *s, Error **errp)
     }
     vm->features = hpvm_choose_features(&vm->options, s, errp);
     if (!vm->features) {
+        return false;
+    }
+    if (vm->options.apic_cycle_ns &&
+        (vm->features & KVM_HPVM_F_TIMER_ONESHOT)) {
+        error_setg(errp, "apic-bus-cycle-ns= can't be set here: with hpvm=on "
+                   "the guest's one-shot timer counts at the hardware's rate; "
+                   "leave it out");
         return false;
     }
     ret = kvm_vm_enable_cap(s, KVM_CAP_X86_HPVM, 0, vm->features);
@@ -93,6 +101,25 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s)
     }
 }
 
+/* Between the creation of KVM's interrupt controllers and of the first vCPU. */
+static void set_apic_rate(HpvmVM *vm)
+{
+    int ret;
+
+    if (!vm->options.apic_cycle_ns || vm->apic_rate_set) {
+        return;
+    }
+    vm->apic_rate_set = true;
+    ret = kvm_vm_enable_cap(kvm_state, KVM_CAP_X86_APIC_BUS_CYCLES_NS, 0,
+                            vm->options.apic_cycle_ns);
+    if (ret < 0) {
+        error_report("apic-bus-cycle-ns=%u: %s; it needs Linux 6.10 or later, "
+                     "the local APIC in the kernel, and less than 33 ms",
+                     vm->options.apic_cycle_ns, strerror(-ret));
+        exit(EXIT_FAILURE);
+    }
+}
+
 void kvm_hpvm_cpu_defaults(X86CPU *cpu)
 {
     static PropValue withheld[] = {
@@ -114,6 +141,7 @@ void kvm_hpvm_cpu_defaults(X86CPU *cpu)
     };
     HpvmVM *vm = hpvm_vm();
 
+    set_apic_rate(kvm_state->hpvm);
     if (!vm) {
         return;
     }
@@ -130,6 +158,9 @@ static bool init_vcpu(HpvmVM *vm, CPUState *cs, Error **errp)
 
     if (!hpvm_check_guest_cpu(vm, X86_CPU(cs), errp)) {
         return false;
+    }
+    if (cs == first_cpu) {
+        hpvm_check_tsc_rate(X86_CPU(cs));
     }
     ret = hpvm_zero_tsc_offset(cs);
     if (ret < 0) {
@@ -160,6 +191,10 @@ void kvm_hpvm_init_vcpu(CPUState *cs)
 {
     HpvmVM *vm = hpvm_vm();
 
+    if (kvm_state->hpvm->apic_rate_set) {
+        X86_CPU(cs)->env.apic_bus_freq =
+            NANOSECONDS_PER_SECOND / kvm_state->hpvm->options.apic_cycle_ns;
+    }
     if (vm) {
         /* Not an error to return: a second line would follow the sentence. */
         init_vcpu(vm, cs, &error_fatal);

@@ -26,7 +26,8 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s);
 
 /*
  * Withholds the paravirtual features that the mode makes useless.  Runs before
- * the -cpu option is applied, which can ask for them again.
+ * the -cpu option is applied, which can ask for them again, and before KVM has
+ * a vCPU.
  */
 void kvm_hpvm_cpu_defaults(X86CPU *cpu);
 
@@ -52,10 +53,16 @@ int kvm_hpvm_handle_exit(CPUState *cs);
 void kvm_hpvm_destroy_vcpu(CPUState *cs);
 
 /*
- * Lets the guest's TSC be the host's, where QEMU would restart it at a reset.
- * Returns false if the TSC has to be written: the mode is off, or a migrated
- * TSC must be restored.
+ * Puts the guest's TSC where it belongs: to the host's at a reset, and a
+ * migrated one to where it was.  @level is that of kvm_arch_put_registers().
+ * Returns false if the TSC has to be written.
  */
-bool kvm_hpvm_reset_tsc(X86CPU *cpu);
+bool kvm_hpvm_put_tsc(X86CPU *cpu, int level);
+
+/* The rate of the APIC timer, if it isn't 1 GHz. */
+extern const VMStateDescription vmstate_x86_apic_rate;
+
+/* Whether an incoming guest's APIC timer goes on here at its rate; says so. */
+bool x86_check_apic_rate(X86CPU *cpu);
 
 #endif /* TARGET_I386_KVM_HPVM_H */

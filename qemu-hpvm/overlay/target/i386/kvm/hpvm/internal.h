@@ -32,6 +32,7 @@ typedef struct HpvmOptions {
     HpvmSmtPolicy smt;
     HpvmLeavePolicy leave;
     OnOffAuto irq;
+    uint32_t apic_cycle_ns; /* of a guest without hpvm=on, too */
 } HpvmOptions;
 
 /* The VM's direct mode, KVMState.hpvm. */
@@ -39,6 +40,8 @@ typedef struct HpvmVM {
     HpvmOptions options;
     bool enabled;
     bool hold;          /* hpvm-set-mode wants ordinary mode */
+    bool apic_rate_set; /* KVM knows options.apic_cycle_ns */
+    uint64_t tsc_offset; /* of vCPU 0, restored */
     uint64_t features;  /* KVM_HPVM_F_* of the VM */
     GArray *cpus;       /* of hpvm-cpus=, or NULL */
     /* The VM's CPUs as soon as it has them; by cpu_index. */
@@ -103,6 +106,9 @@ int hpvm_set_ctrl(CPUState *cs, bool hold);
 
 /* A TSC offset of 0 lets the guest's deadlines be the hardware's. */
 int hpvm_zero_tsc_offset(CPUState *cs);
+
+/* Warns if the guest's deadlines can't be the hardware's for tsc-frequency=. */
+void hpvm_check_tsc_rate(X86CPU *cpu);
 
 /* memory.c */
 

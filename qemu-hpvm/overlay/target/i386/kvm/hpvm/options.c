@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "system/kvm_int.h"
 #include "cpu-list.h"
 #include "hpvm.h"
@@ -111,6 +112,28 @@ static void set_irq(Object *obj, int value, Error **errp)
     options_of(obj)->irq = value;
 }
 
+static void get_apic_cycle(Object *obj, Visitor *v, const char *name,
+                           void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &options_of(obj)->apic_cycle_ns, errp);
+}
+
+static void set_apic_cycle(Object *obj, Visitor *v, const char *name,
+                           void *opaque, Error **errp)
+{
+    uint32_t value;
+
+    if (!visit_type_uint32(v, name, &value, errp)) {
+        return;
+    }
+    if (!value) {
+        error_setg(errp, "apic-bus-cycle-ns=0 is no rate; KVM's own is that of "
+                   "apic-bus-cycle-ns=1");
+        return;
+    }
+    options_of(obj)->apic_cycle_ns = value;
+}
+
 void kvm_hpvm_accel_class_init(ObjectClass *oc)
 {
     object_class_property_add_bool(oc, "hpvm", get_on, set_on);
@@ -147,4 +170,10 @@ void kvm_hpvm_accel_class_init(ObjectClass *oc)
     object_class_property_set_description(oc, "hpvm-irq",
         "Whether assigned devices interrupt the guest without the host; auto: "
         "if the host can");
+
+    object_class_property_add(oc, "apic-bus-cycle-ns", "uint32",
+                              get_apic_cycle, set_apic_cycle, NULL, NULL);
+    object_class_property_set_description(oc, "apic-bus-cycle-ns",
+        "Nanoseconds between two counts of the guest's APIC timer (1), for a "
+        "guest that has been or will be in direct mode");
 }

@@ -34,7 +34,7 @@ void kvm_hpvm_destroy_vcpu(CPUState *cs)
 {
 }
 
-bool kvm_hpvm_reset_tsc(X86CPU *cpu)
+bool kvm_hpvm_put_tsc(X86CPU *cpu, int level)
 {
     return false;
 }
