@@ -88,9 +88,11 @@ struct hpvm_vcpu_status {
  * @force_exit:	non-NULL from the last check for pending work until the VM exit
  *		was taken up: the way to get out of (or not into) the guest.  Runs
  *		in NMI context.
- * @nmi_sent:	NMIs sent for @pending
+ * @nmi_sent:	NMIs sent for @pending, or about to be
+ * @nmi_gone:	those of them whose ICR write is done
  * @nmis_sent:	the same by the work that was first
  * @nmi_claimed: NMIs taken for ours; never more than @nmi_sent
+ * @nmi_early:	so many of these may have been another's: ours are still to come
  * @nmi_window:	NMIs between the last check and the VM entry
  * @holder:	who the CPU is dedicated to
  * @stray:	takes an interrupt of the guest that arrives in the host
@@ -104,8 +106,10 @@ struct hpvm_pcpu {
 	int			rung;
 	bool			(*force_exit)(void);
 	atomic_t		nmi_sent;
+	atomic_t		nmi_gone;
 	atomic_t		nmis_sent[HPVM_NR_WORK];
 	unsigned int		nmi_claimed;
+	unsigned int		nmi_early;
 	unsigned long		nmi_window;
 	struct hpvm_clock	clock;
 	struct pid		*holder;
@@ -162,6 +166,7 @@ bool hpvm_cpu_supported(void);
 int hpvm_ipi_init(void);
 void hpvm_ipi_enable(void);
 void hpvm_ipi_disable(void);
+void hpvm_ipi_dedicate(bool dedicate);
 void hpvm_raise(unsigned int cpu, enum hpvm_work work);
 void hpvm_doorbell(void);
 void hpvm_send_self_nmi(void);

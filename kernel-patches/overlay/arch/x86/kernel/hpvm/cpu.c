@@ -95,7 +95,7 @@ static void hpvm_cpu_enter(void *data)
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	unsigned int i;
 
-	WRITE_ONCE(p->dedicated, true);
+	hpvm_ipi_dedicate(true);
 
 	for (i = 0; i < ARRAY_SIZE(hpvm_lvts); i++) {
 		if (!hpvm_has_lvt(hpvm_lvts[i]))
@@ -119,7 +119,7 @@ static void hpvm_cpu_exit(void *data)
 			apic_write(hpvm_lvts[i], p->lvt[i]);
 	hpvm_set_spurious_vector(SPURIOUS_APIC_VECTOR);
 
-	WRITE_ONCE(p->dedicated, false);
+	hpvm_ipi_dedicate(false);
 }
 
 static bool hpvm_no_guest(void)

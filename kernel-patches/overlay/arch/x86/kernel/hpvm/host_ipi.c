@@ -34,10 +34,14 @@
 #include <asm/ptrace.h>
 #include <asm/reboot.h>
 
-#define HLT_OPCODE	0xf4
-
 DEFINE_PER_CPU_ALIGNED(struct hpvm_pcpu, hpvm_pcpu);
 EXPORT_PER_CPU_SYMBOL_GPL(hpvm_pcpu);
+
+/* hpvm_pcpu.dedicated of all CPUs; each changes its own bit. */
+static struct cpumask hpvm_nmi_cpus;
+
+/* The CPUs that an IPI goes to as it is; used with IRQs off. */
+static DEFINE_PER_CPU(struct cpumask, hpvm_ipi_mask);
 
 /* NMI-safe; IRQs in any state; on the dedicated CPU, in the host. */
 static void hpvm_ring(struct hpvm_pcpu *p)
@@ -60,6 +64,14 @@ static void hpvm_notice(struct hpvm_pcpu *p)
 		p->nmi_window++;
 }
 
+/* See hpvm_nmi(). */
+static void hpvm_send_nmi(unsigned int cpu, struct hpvm_pcpu *p)
+{
+	atomic_inc(&p->nmi_sent);
+	apic->send_IPI(cpu, NMI_VECTOR);
+	atomic_inc(&p->nmi_gone);
+}
+
 /**
  * hpvm_raise - give a dedicated CPU work of the host
  * @cpu:	the CPU; may be this one
@@ -78,9 +90,8 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 	if (cpu == raw_smp_processor_id()) {
 		hpvm_notice(p);
 	} else {
-		atomic_inc(&p->nmi_sent);
 		atomic_inc(&p->nmis_sent[work]);
-		apic->send_IPI(cpu, NMI_VECTOR);
+		hpvm_send_nmi(cpu, p);
 	}
 }
 
@@ -120,58 +131,92 @@ static void hpvm_raise_vector(unsigned int cpu, int vector)
 	}
 }
 
-static bool hpvm_is_dedicated(unsigned int cpu)
-{
-	return READ_ONCE(per_cpu(hpvm_pcpu.dedicated, cpu));
-}
-
 static void hpvm_send_IPI(int cpu, int vector)
 {
-	if (vector != NMI_VECTOR && hpvm_is_dedicated(cpu))
+	if (vector != NMI_VECTOR && hpvm_cpu_dedicated(cpu))
 		hpvm_raise_vector(cpu, vector);
 	else
 		apic->send_IPI(cpu, vector);
 }
 
 /*
- * One ICR write a CPU: a cluster or shorthand write could reach a dedicated
- * CPU.  IRQs are on or off; the caller holds the mask.
+ * To the CPUs of @mask but @but.  Those that aren't dedicated get it as the driver
+ * sends it, in one ICR write a cluster; no shorthand, which would reach all.
  */
-static void hpvm_send_IPI_mask(const struct cpumask *mask, int vector)
+static void hpvm_send(const struct cpumask *mask, unsigned int but, int vector)
 {
+	struct cpumask *others;
+	unsigned long flags;
 	unsigned int cpu;
 
-	for_each_cpu(cpu, mask)
-		hpvm_send_IPI(cpu, vector);
+	local_irq_save(flags);
+	others = this_cpu_ptr(&hpvm_ipi_mask);
+	/* Looked at once: a CPU that begins or ends to be dedicated is in one of the two. */
+	cpumask_andnot(others, mask, &hpvm_nmi_cpus);
+	for_each_cpu_andnot(cpu, mask, others)
+		if (cpu != but)
+			hpvm_raise_vector(cpu, vector);
+	if (but < nr_cpu_ids)
+		__cpumask_clear_cpu(but, others);
+	if (!cpumask_empty(others))
+		apic->send_IPI_mask(others, vector);
+	local_irq_restore(flags);
+}
+
+/* NMIs are what they are on all CPUs. */
+static void hpvm_send_IPI_mask(const struct cpumask *mask, int vector)
+{
+	if (vector == NMI_VECTOR)
+		apic->send_IPI_mask(mask, vector);
+	else
+		hpvm_send(mask, nr_cpu_ids, vector);
 }
 
 static void hpvm_send_IPI_mask_allbutself(const struct cpumask *mask, int vector)
 {
-	unsigned int cpu, self = raw_smp_processor_id();
-
-	for_each_cpu(cpu, mask)
-		if (cpu != self)
-			hpvm_send_IPI(cpu, vector);
+	if (vector == NMI_VECTOR)
+		apic->send_IPI_mask_allbutself(mask, vector);
+	else
+		hpvm_send(mask, raw_smp_processor_id(), vector);
 }
 
 static void hpvm_send_IPI_allbutself(int vector)
 {
-	hpvm_send_IPI_mask_allbutself(cpu_online_mask, vector);
+	if (vector == NMI_VECTOR)
+		apic->send_IPI_allbutself(vector);
+	else
+		hpvm_send(cpu_online_mask, raw_smp_processor_id(), vector);
 }
 
 static void hpvm_send_IPI_all(int vector)
 {
-	hpvm_send_IPI_mask(cpu_online_mask, vector);
+	if (vector == NMI_VECTOR)
+		apic->send_IPI_all(vector);
+	else
+		hpvm_send(cpu_online_mask, nr_cpu_ids, vector);
 }
 
 static void hpvm_send_IPI_self(int vector)
 {
 	unsigned int cpu = raw_smp_processor_id();
 
-	if (hpvm_is_dedicated(cpu))
+	if (hpvm_cpu_dedicated(cpu))
 		hpvm_raise_vector(cpu, vector);
 	else
 		apic->send_IPI_self(vector);
+}
+
+/*
+ * From here on IPIs of the host to this CPU are NMIs, or aren't any more.  IRQs off.
+ * Senders that have looked before are done after an RCU grace period.
+ */
+void hpvm_ipi_dedicate(bool dedicate)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+
+	cpumask_assign_cpu(smp_processor_id(), &hpvm_nmi_cpus, dedicate);
+	WRITE_ONCE(p->dedicated, dedicate);
+	p->nmi_early = 0;
 }
 
 /* May sleep.  Only the static calls change; struct apic is read-only. */
@@ -201,16 +246,29 @@ void hpvm_ipi_disable(void)
  * Claim no more NMIs than were sent, or a real unknown NMI would be hidden.  The
  * hardware may merge two of ours into one; those can't be told from ones still
  * on their way, of which each other CPU has at most one.
+ *
+ * Another's NMI, as of a performance counter, may come between a sender's count and
+ * its ICR write, and is taken for ours.  Then ours is unknown when it comes: as many
+ * claims as were ahead of what had gone may come again.  (An NMI may be here before
+ * its sender has counted it as gone.  Then an unknown one is hidden, once.)
  */
 static int hpvm_nmi(unsigned int cmd, struct pt_regs *regs)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	unsigned int lag = atomic_read(&p->nmi_sent) - p->nmi_claimed;
+	int early;
 
-	if (!lag)
-		return NMI_DONE;
+	if (!lag) {
+		if (!p->nmi_early)
+			return NMI_DONE;
+		p->nmi_early--;
+		return NMI_HANDLED;
+	}
 
 	p->nmi_claimed += max(1U, lag - min(lag, num_online_cpus()));
+	early = p->nmi_claimed - atomic_read(&p->nmi_gone);
+	if (early > 0)
+		p->nmi_early = early;
 
 	if (atomic_read(&p->pending))
 		hpvm_notice(p);
@@ -218,17 +276,23 @@ static int hpvm_nmi(unsigned int cmd, struct pt_regs *regs)
 }
 
 /*
- * The idle loop's STI lets an interrupt in only after its HLT, which that ends.  An NMI
- * may come between the two (SDM vol. 2B, STI), and then the doorbell that it rings does,
- * too: HLT would wait, whatever the work has woken.  It may end at any time; end it.
+ * The idle loop's STI lets an interrupt in only after the HLT or MWAIT behind it, which
+ * that ends.  An NMI may come between the two (SDM vol. 2B, STI), and then the doorbell
+ * that it rings does, too: the CPU would wait, whatever the work has woken.  Both may end
+ * at any time; end them.
  */
-static void hpvm_end_hlt(struct pt_regs *regs)
+static void hpvm_end_wait(struct pt_regs *regs)
 {
-	u8 opcode;
+	static const u8 hlt[] = { 0xf4 }, mwait[] = { 0x0f, 0x01, 0xc9 };
+	u8 opcode[sizeof(mwait)];
 
-	if (regs && !user_mode(regs) &&
-	    !get_kernel_nofault(opcode, (u8 *)regs->ip) && opcode == HLT_OPCODE)
-		regs->ip++;
+	if (!regs || user_mode(regs) ||
+	    copy_from_kernel_nofault(opcode, (void *)regs->ip, sizeof(opcode)))
+		return;
+	if (!memcmp(opcode, hlt, sizeof(hlt)))
+		regs->ip += sizeof(hlt);
+	else if (!memcmp(opcode, mwait, sizeof(mwait)))
+		regs->ip += sizeof(mwait);
 }
 
 /* The doorbell's handler: in interrupt context, IRQs off, EOI'd. */
@@ -237,7 +301,7 @@ void hpvm_doorbell(void)
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	unsigned long work;
 
-	hpvm_end_hlt(get_irq_regs());
+	hpvm_end_wait(get_irq_regs());
 	WRITE_ONCE(p->rung, 0);
 	barrier();
 	work = atomic_xchg(&p->pending, 0);
@@ -279,8 +343,7 @@ EXPORT_SYMBOL_GPL(hpvm_force_exit_set);
  */
 void hpvm_send_self_nmi(void)
 {
-	atomic_inc(this_cpu_ptr(&hpvm_pcpu.nmi_sent));
-	apic->send_IPI(raw_smp_processor_id(), NMI_VECTOR);
+	hpvm_send_nmi(raw_smp_processor_id(), this_cpu_ptr(&hpvm_pcpu));
 }
 EXPORT_SYMBOL_GPL(hpvm_send_self_nmi);
 
