@@ -5,8 +5,9 @@
  * There is no register that removes a vector from the IRR: it leaves only by
  * being delivered.  So the drain loads an IDT of its own, in which each vector
  * from 16 up enters a stub that records it, opens interrupts for one
- * instruction, and loads the host's IDT again.  Nothing else runs meanwhile:
- * exceptions that such a window can meet (NMI, #MC, #DB) have the host's gates.
+ * instruction, and loads the host's IDT again.  Of the exceptions that such a window
+ * can meet NMI and #DB have the host's gates.  #MC is vector 18, which an interrupt
+ * may have, too: its stub passes it on.
  *
  * All functions here: IRQs off, on the CPU concerned, not NMI-safe.
  */
@@ -19,6 +20,7 @@
 #include <asm/apic.h>
 #include <asm/desc.h>
 #include <asm/hpvm.h>
+#include <asm/mce.h>
 #include <asm/msr.h>
 
 #include "window.h"
@@ -42,19 +44,20 @@ static gate_desc *window_gates __ro_after_init;
 static struct desc_ptr window_idt __ro_after_init;
 static struct desc_ptr host_idt __ro_after_init;
 
-/* Called by each stub.  Returns the host's handler for a real exception. */
+/* Called by each stub.  Returns the host's handler of a machine check, else 0. */
 __visible noinstr unsigned long hpvm_window_vector(struct pt_regs *regs)
 {
 	struct hpvm_window *w = raw_cpu_ptr(&hpvm_window);
 	u8 vector = regs->orig_ax;
 
 	/*
-	 * An exception sets no ISR bit.  The only one that can come here is a
-	 * machine check (18); those with an error code need an instruction that
-	 * the window doesn't have.
+	 * The only exception from 16 up that can come here is a machine check; the
+	 * others need an instruction that the window doesn't have.  MCIP is set while
+	 * one is under way (SDM vol. 3B 16.3.1.2).  The ISR wouldn't tell: it may have
+	 * a vector 18 of the guest's in service.
 	 */
-	if (vector < FIRST_EXTERNAL_VECTOR &&
-	    !(hpvm_x2apic_read(APIC_ISR) & BIT(vector)))
+	if (vector == X86_TRAP_MC && boot_cpu_has(X86_FEATURE_MCA) &&
+	    (__rdmsr(MSR_IA32_MCG_STATUS) & MCG_STATUS_MCIP))
 		return gate_offset((gate_desc *)host_idt.address + vector);
 
 	/* A source that never stops must not keep this CPU here for ever. */
@@ -134,7 +137,7 @@ bool hpvm_window_accept(u8 vector, unsigned long *seen)
 }
 EXPORT_SYMBOL_GPL(hpvm_window_accept);
 
-/* The host's gates for exceptions and NMI, the stubs for the rest. */
+/* The host's gates below 16, NMI and #DB among them, and the stubs. */
 int __init hpvm_window_init(void)
 {
 	unsigned int v;

@@ -54,8 +54,8 @@ SYM_CODE_START_LOCAL(hpvm_window_entry)
 	iretq
 
 	/*
-	 * A real exception, not an interrupt: continue at the host's handler
-	 * with the frame as the CPU pushed it.
+	 * A machine check: continue at the host's handler with the frame as the CPU
+	 * pushed it.  It needs no stack of its own here (IST), and takes any.
 	 */
 .Lexception:
 	UNWIND_HINT_REGS
