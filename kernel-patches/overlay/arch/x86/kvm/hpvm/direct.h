@@ -57,6 +57,7 @@ struct kvm_hpvm_ops {
  * @held:	by APIC ID: user space wants it ordinary
  * @pcpu:	by APIC ID: the pCPU
  * @irqs:	of assigned devices: struct kvm_hpvm_device_irq
+ * @irqs_changed: counts what may change their ways
  */
 struct kvm_hpvm_vm {
 	/* On its own: each slow exit writes it. */
@@ -69,6 +70,7 @@ struct kvm_hpvm_vm {
 	DECLARE_BITMAP(held, HPVM_APIC_IDS + 1);
 	u32 pcpu[HPVM_APIC_IDS + 1];
 	struct list_head irqs;
+	unsigned long irqs_changed;
 };
 
 /**

@@ -36,6 +36,7 @@
  * @link:	in kvm_hpvm_vm.irqs
  * @irqfd:	which has the route, and VFIO's producer
  * @irte:	what the table has
+ * @decided:	kvm_hpvm_vm.irqs_changed when it was decided last by kvm_hpvm_update_irqs()
  * @info:	how it goes, for user space
  *
  * All of it is protected by kvm->irqfds.lock.
@@ -44,8 +45,12 @@ struct kvm_hpvm_device_irq {
 	struct list_head link;
 	struct kvm_kernel_irqfd *irqfd;
 	struct hpvm_irte irte;
+	unsigned long decided;
 	struct kvm_hpvm_irq info;
 };
+
+/* So many are decided with IRQs off: a guest can have it done as often as it likes. */
+#define IRQS_AT_ONCE	16
 
 /* KVM_HPVM_IRQ_REASON_*: what of the vCPU is in the way? */
 static u64 vcpu_reasons(struct kvm_vcpu *vcpu)
@@ -156,22 +161,49 @@ bool kvm_hpvm_device_in_service(struct kvm_vcpu *vcpu)
 	return found;
 }
 
+/* Some of those that are due; false: that were all.  irqfds.lock held. */
+static bool update_some(struct kvm *kvm, unsigned long change)
+{
+	struct kvm_hpvm_vm *vm = kvm->arch.hpvm;
+	struct kvm_hpvm_device_irq *d;
+	unsigned int n;
+
+	for (n = 0; n < IRQS_AT_ONCE; n++) {
+		d = list_first_entry_or_null(&vm->irqs, struct kvm_hpvm_device_irq, link);
+		if (!d || (long)(d->decided - change) >= 0)
+			return false;
+		update_way(kvm, d);
+		/* The list is in the order of this number. */
+		d->decided = vm->irqs_changed;
+		list_move_tail(&d->link, &vm->irqs);
+	}
+	return true;
+}
+
 /*
- * What the way of interrupts depends on has changed.  Process context.  When it
- * returns, devices raise the interrupts of a vCPU that isn't bound any more in the
+ * What the way of interrupts depends on has changed.  Process context, may sleep.  When
+ * it returns, devices raise the interrupts of a vCPU that isn't bound any more in the
  * host.
+ *
+ * Each is decided under the lock, for what is true then.  If something changes meanwhile
+ * (the lock is dropped now and then), whoever changes it comes here, too, and decides all
+ * of them once more; those that it has decided needn't be here.
  */
 void kvm_hpvm_update_irqs(struct kvm *kvm)
 {
 	struct kvm_hpvm_vm *vm = kvm->arch.hpvm;
-	struct kvm_hpvm_device_irq *d;
+	unsigned long change;
+	bool more;
 
 	if (!vm)
 		return;
-	spin_lock_irq(&kvm->irqfds.lock);
-	list_for_each_entry(d, &vm->irqs, link)
-		update_way(kvm, d);
-	spin_unlock_irq(&kvm->irqfds.lock);
+	scoped_guard(spinlock_irq, &kvm->irqfds.lock)
+		change = ++vm->irqs_changed;
+	do {
+		cond_resched();
+		scoped_guard(spinlock_irq, &kvm->irqfds.lock)
+			more = update_some(kvm, change);
+	} while (more);
 }
 
 /* The route of an interrupt has changed; irqfds.lock held. */
@@ -198,6 +230,7 @@ int kvm_hpvm_add_producer(struct kvm_kernel_irqfd *irqfd,
 
 	spin_lock_irq(&kvm->irqfds.lock);
 	irqfd->producer = prod;
+	d->decided = kvm->arch.hpvm->irqs_changed;
 	list_add_tail(&d->link, &kvm->arch.hpvm->irqs);
 	update_way(kvm, d);
 	spin_unlock_irq(&kvm->irqfds.lock);
