@@ -42,6 +42,7 @@ work_everywhere "SCHED_OTHER" 512
 quiet "SCHED_OTHER"
 thread=$(vcpu_threads)
 /files/chrt -f -p 1 "$thread"
+check "the vCPU's thread is a real-time one" sh -c "/files/chrt -p $thread | grep -q FIFO"
 quiet "SCHED_FIFO"
 work_everywhere "SCHED_FIFO" 640
 quiet "SCHED_FIFO, after the work"

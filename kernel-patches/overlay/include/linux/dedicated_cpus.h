@@ -4,11 +4,12 @@
 
 /*
  * CPUs that are taken from the host at run time and given back later: what
- * "isolcpus=", "nohz_full=" and "irqaffinity=" do at boot, for one CPU at a time.
+ * "isolcpus=", "nohz_full=" and "irqaffinity=" do at boot, for some CPUs at a time.
  *
- * Each dedicate function may sleep, is called with the CPU online and kept so,
- * without cpus_read_lock() held, and is undone by its release function.  The
- * caller serialises them all.
+ * Each dedicate function may sleep, is called with the CPUs online and kept so,
+ * without cpus_read_lock() held, and is undone by its release function.  It waits for
+ * grace periods and the like once, however many CPUs there are.  The caller serialises
+ * them all.
  */
 
 #include <linux/cpumask.h>
@@ -19,10 +20,10 @@
  * What is used of workqueue.c, timer.c, hrtimer.c and watchdog.c.  Here, since headers of
  * those are included everywhere.
  */
-bool workqueue_unbound_exclude_cpu(unsigned int cpu, bool exclude);
+void workqueue_unbound_exclude_cpus(struct cpumask *cpus, bool exclude);
 void timers_evacuate_cpu(unsigned int cpu);
 void hrtimers_evacuate_cpu(unsigned int cpu);
-bool lockup_detector_watch_cpu(unsigned int cpu, bool watch);
+void lockup_detector_watch_cpus(struct cpumask *cpus, bool watch);
 
 #ifdef CONFIG_DEDICATED_CPUS
 
@@ -35,8 +36,10 @@ static inline bool dedicated_cpus_exist(void)
 }
 
 /* kernel/sched/dedicated.c: tasks, load balancing, unbound work. */
-int sched_dedicate_cpu(unsigned int cpu);
-void sched_release_cpu(unsigned int cpu);
+int sched_dedicate_cpus(const struct cpumask *cpus);
+void sched_release_cpus(const struct cpumask *cpus);
+long dedicated_cpus_call(const struct cpumask *cpus, long (*fn)(void *),
+			 unsigned int *failed);
 bool cpu_is_dedicated(unsigned int cpu);
 int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
 			   const struct cpumask *allowed);
@@ -63,8 +66,8 @@ static inline void dedicated_cpus_unpin(struct task_struct *p)
 }
 
 /* kernel/irq/dedicated.c: device interrupts. */
-int irq_dedicate_cpu(unsigned int cpu);
-void irq_release_cpu(unsigned int cpu);
+int irq_dedicate_cpus(const struct cpumask *cpus, unsigned int *failed);
+void irq_release_cpus(const struct cpumask *cpus);
 void __irq_avoid_dedicated_cpus(struct cpumask *mask);
 
 /* Take the dedicated CPUs out of the CPUs that an interrupt is about to target. */
@@ -75,23 +78,27 @@ static inline void irq_avoid_dedicated_cpus(struct cpumask *mask)
 }
 
 /* kernel/time/tick-dedicated.c: tick, RCU, time accounting, timers. */
-int tick_dedicate_cpu(unsigned int cpu);
-void tick_release_cpu(unsigned int cpu);
+int tick_dedicate_cpus(const struct cpumask *cpus);
+void tick_release_cpus(const struct cpumask *cpus);
 int tick_hand_over(unsigned int cpu);
 
 #else
 
 static inline bool dedicated_cpus_exist(void) { return false; }
-static inline int sched_dedicate_cpu(unsigned int cpu) { return 0; }
-static inline void sched_release_cpu(unsigned int cpu) {}
+static inline int sched_dedicate_cpus(const struct cpumask *cpus) { return 0; }
+static inline void sched_release_cpus(const struct cpumask *cpus) {}
 static inline bool cpu_is_dedicated(unsigned int cpu) { return false; }
-static inline int irq_dedicate_cpu(unsigned int cpu) { return 0; }
-static inline void irq_release_cpu(unsigned int cpu) {}
-static inline int tick_dedicate_cpu(unsigned int cpu) { return 0; }
-static inline void tick_release_cpu(unsigned int cpu) {}
+static inline void irq_release_cpus(const struct cpumask *cpus) {}
+static inline int tick_dedicate_cpus(const struct cpumask *cpus) { return 0; }
+static inline void tick_release_cpus(const struct cpumask *cpus) {}
 static inline int tick_hand_over(unsigned int cpu) { return 0; }
 static inline void irq_avoid_dedicated_cpus(struct cpumask *mask) {}
 static inline void dedicated_cpus_unpin(struct task_struct *p) {}
+
+static inline int irq_dedicate_cpus(const struct cpumask *cpus, unsigned int *failed)
+{
+	return 0;
+}
 
 static inline int dedicated_cpus_avoid(struct task_struct *p, int cpu,
 				       const struct cpumask *allowed)

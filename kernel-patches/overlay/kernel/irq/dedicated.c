@@ -155,34 +155,38 @@ static long irq_complete_moves(void *unused)
 }
 
 /**
- * irq_dedicate_cpu - move device interrupts off a CPU and keep them off
- * @cpu:	an online CPU; see <linux/dedicated_cpus.h> for the context
+ * irq_dedicate_cpus - move device interrupts off CPUs and keep them off
+ * @cpus:	online CPUs; see <linux/dedicated_cpus.h> for the context
+ * @failed:	after an error, the CPU that it's about
  *
  * Interrupts that were raised before have been handled when it returns.
  *
  * Returns 0, -ENOMEM, or -ENOTEMPTY if there is one that can't be moved; the log
- * names it.  After an error the caller calls irq_release_cpu(), too.
+ * names it.  After an error the caller calls irq_release_cpus(), too.
  */
-int irq_dedicate_cpu(unsigned int cpu)
+int irq_dedicate_cpus(const struct cpumask *cpus, unsigned int *failed)
 {
-	unsigned int bits = nr_irqs;
+	unsigned int cpu, bits = nr_irqs;
 	long r;
 
-	per_cpu(irq_moved_bits, cpu) = bits;
-	per_cpu(irq_moved, cpu) = bitmap_zalloc(bits, GFP_KERNEL);
-	if (!per_cpu(irq_moved, cpu))
-		return -ENOMEM;
-	cpumask_set_cpu(cpu, &irq_dedicated_mask);
-	static_branch_inc(&dedicated_cpus_key);
+	for_each_cpu(cpu, cpus) {
+		*failed = cpu;
+		per_cpu(irq_moved_bits, cpu) = bits;
+		per_cpu(irq_moved, cpu) = bitmap_zalloc(bits, GFP_KERNEL);
+		if (!per_cpu(irq_moved, cpu))
+			return -ENOMEM;
+		cpumask_set_cpu(cpu, &irq_dedicated_mask);
+		static_branch_inc(&dedicated_cpus_key);
+	}
 
 	/*
 	 * Twice longer than anything is on its way: what was sent before an earlier move
-	 * to this CPU, and what is sent to it now.
+	 * to these CPUs, and what is sent to them now.
 	 */
 	usleep_range(2000, 4000);
-	r = work_on_cpu(cpu, irq_move_all_off, NULL);
+	r = dedicated_cpus_call(cpus, irq_move_all_off, failed);
 	usleep_range(2000, 4000);
-	work_on_cpu(cpu, irq_complete_moves, NULL);
+	dedicated_cpus_call(cpus, irq_complete_moves, NULL);
 	return r;
 }
 
@@ -214,18 +218,20 @@ static void irq_move_back(struct irq_desc *desc, unsigned int cpu)
 	cpumask_copy(affinity, &wanted);
 }
 
-/* Device interrupts may target the CPU again; those that did, do again. */
-void irq_release_cpu(unsigned int cpu)
+/* Device interrupts may target the CPUs again; those that did, do again. */
+void irq_release_cpus(const struct cpumask *cpus)
 {
 	unsigned long flags;
 	struct irq_desc *desc;
-	unsigned int irq;
+	unsigned int irq, cpu;
 
-	/* There was no memory for it when the CPU was to be taken. */
-	if (!per_cpu(irq_moved, cpu))
-		return;
-	static_branch_dec(&dedicated_cpus_key);
-	cpumask_clear_cpu(cpu, &irq_dedicated_mask);
+	for_each_cpu(cpu, cpus) {
+		/* There was no memory for it when the CPU was to be taken. */
+		if (!per_cpu(irq_moved, cpu))
+			continue;
+		static_branch_dec(&dedicated_cpus_key);
+		cpumask_clear_cpu(cpu, &irq_dedicated_mask);
+	}
 
 	irq_lock_sparse();
 	for_each_active_irq(irq) {
@@ -233,12 +239,19 @@ void irq_release_cpu(unsigned int cpu)
 		if (!desc)
 			continue;
 		raw_spin_lock_irqsave(&desc->lock, flags);
-		if (irq_belongs_to(irq_desc_get_irq_data(desc), cpu))
-			irq_move_back(desc, cpu);
+		for_each_cpu(cpu, cpus) {
+			if (per_cpu(irq_moved, cpu) &&
+			    irq_belongs_to(irq_desc_get_irq_data(desc), cpu)) {
+				irq_move_back(desc, cpu);
+				break;
+			}
+		}
 		raw_spin_unlock_irqrestore(&desc->lock, flags);
 	}
 	irq_unlock_sparse();
 
-	bitmap_free(per_cpu(irq_moved, cpu));
-	per_cpu(irq_moved, cpu) = NULL;
+	for_each_cpu(cpu, cpus) {
+		bitmap_free(per_cpu(irq_moved, cpu));
+		per_cpu(irq_moved, cpu) = NULL;
+	}
 }

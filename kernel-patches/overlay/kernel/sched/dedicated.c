@@ -12,6 +12,7 @@
 #include <linux/cpuset.h>
 #include <linux/mmu_context.h>
 #include <linux/sched/isolation.h>
+#include <linux/slab.h>
 
 #include "sched.h"
 
@@ -20,17 +21,10 @@ DEFINE_STATIC_KEY_FALSE(dedicated_cpus_key);
 /* Changed with the caller's serialisation, read at any time. */
 static struct cpumask dedicated_mask;
 
-/**
- * struct sched_dedicated - what to undo when a CPU is released
- * @types:	housekeeping types that it was in
- * @wq_excluded: unbound work was kept off already
- */
-struct sched_dedicated {
-	unsigned long types;
-	bool wq_excluded;
-};
-
-static DEFINE_PER_CPU(struct sched_dedicated, sched_dedicated);
+/* The CPUs that unbound work wasn't kept off already. */
+static struct cpumask wq_excluded;
+/* The housekeeping types that the CPU was in. */
+static DEFINE_PER_CPU(unsigned long, housekeeping_types);
 
 bool cpu_is_dedicated(unsigned int cpu)
 {
@@ -58,30 +52,33 @@ int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
 
 /*
  * A thread that works for others (KVM's recovery of huge pages, vhost) inherits its
- * creator's affinity, but not what that is for.
+ * creator's affinity, but not what that is for.  It gets what its cpuset allows.
  */
 void __dedicated_cpus_unpin(struct task_struct *p)
 {
-	cpumask_var_t allowed;
+	struct affinity_context all = {
+		.new_mask	= cpu_possible_mask,
+		.user_mask	= NULL,
+		.flags		= SCA_USER,
+	};
 
-	if (!cpumask_subset(p->cpus_ptr, &dedicated_mask) ||
-	    !alloc_cpumask_var(&allowed, GFP_KERNEL))
+	if (!cpumask_subset(p->cpus_ptr, &dedicated_mask))
 		return;
-	cpuset_cpus_allowed(p, allowed);
-	set_cpus_allowed_ptr(p, allowed);
-	free_cpumask_var(allowed);
+	__sched_setaffinity(p, &all);
+	kfree(all.user_mask);
 }
 
-/* A task that is queued on @cpu and needn't be, with a reference; or NULL. */
-static struct task_struct *find_movable_task(unsigned int cpu)
+/* A task that is queued on one of @cpus and needn't be, with a reference; or NULL. */
+static struct task_struct *find_movable_task(const struct cpumask *cpus, unsigned int *cpu)
 {
 	struct task_struct *g, *p;
 
 	guard(rcu)();
 	for_each_process_thread(g, p) {
-		if (task_cpu(p) != cpu || !READ_ONCE(p->on_rq))
+		*cpu = task_cpu(p);
+		if (!cpumask_test_cpu(*cpu, cpus) || !READ_ONCE(p->on_rq))
 			continue;
-		if (__dedicated_cpus_avoid(p, cpu, p->cpus_ptr) != cpu)
+		if (__dedicated_cpus_avoid(p, *cpu, p->cpus_ptr) != *cpu)
 			return get_task_struct(p);
 	}
 	return NULL;
@@ -91,12 +88,12 @@ static struct task_struct *find_movable_task(unsigned int cpu)
  * Sleeping tasks go elsewhere when they wake up.  New ones don't come, so this
  * ends; the limit is for tasks whose affinity changes meanwhile.
  */
-static void push_tasks(unsigned int cpu)
+static void push_tasks(const struct cpumask *cpus)
 {
-	unsigned int limit = 10000;
+	unsigned int cpu, limit = 10000;
 	struct task_struct *p;
 
-	while (limit-- && (p = find_movable_task(cpu))) {
+	while (limit-- && (p = find_movable_task(cpus, &cpu))) {
 		/* The CPU is offline if it doesn't run at all. */
 		if (stop_one_cpu(cpu, __balance_push_cpu_stop, p)) {
 			put_task_struct(p);
@@ -115,7 +112,7 @@ static void sweep_tasks(struct work_struct *work)
 
 	for_each_cpu(cpu, &dedicated_mask)
 		if (READ_ONCE(cpu_rq(cpu)->nr_running) > 1)
-			push_tasks(cpu);
+			push_tasks(cpumask_of(cpu));
 	queue_delayed_work(system_unbound_wq, to_delayed_work(work), HZ);
 }
 
@@ -143,15 +140,71 @@ static void update_fair_server(unsigned int cpu)
 		dl_server_start(&rq->fair_server);
 }
 
+struct dedicated_call {
+	struct work_struct work;
+	long (*fn)(void *unused);
+	long result;
+};
+
+static DEFINE_PER_CPU(struct dedicated_call, dedicated_call);
+
+static void dedicated_call_fn(struct work_struct *work)
+{
+	struct dedicated_call *call = container_of(work, struct dedicated_call, work);
+
+	call->result = call->fn(NULL);
+}
+
 /**
- * sched_dedicate_cpu - move the host's tasks away and keep them away
- * @cpu:	an online CPU; see <linux/dedicated_cpus.h> for the context
+ * dedicated_cpus_call - work_on_cpu() for several CPUs, at the same time
+ * @cpus:	online CPUs
+ * @fn:		called on each, in a kworker of it, with NULL
+ * @failed:	a CPU where @fn didn't return 0; or NULL
+ *
+ * The caller is serialised.  Returns 0, or what @fn returned on @failed.
+ */
+long dedicated_cpus_call(const struct cpumask *cpus, long (*fn)(void *),
+			 unsigned int *failed)
+{
+	struct dedicated_call *call;
+	unsigned int cpu;
+	long r = 0;
+
+	for_each_cpu(cpu, cpus) {
+		call = per_cpu_ptr(&dedicated_call, cpu);
+		INIT_WORK(&call->work, dedicated_call_fn);
+		call->fn = fn;
+		schedule_work_on(cpu, &call->work);
+	}
+	for_each_cpu(cpu, cpus) {
+		call = per_cpu_ptr(&dedicated_call, cpu);
+		flush_work(&call->work);
+		if (!call->result || r)
+			continue;
+		r = call->result;
+		if (failed)
+			*failed = cpu;
+	}
+	return r;
+}
+
+static void exclude_unbound_work(struct cpumask *cpus, bool exclude)
+{
+	cpus_read_lock();
+	workqueue_unbound_exclude_cpus(cpus, exclude);
+	cpus_read_unlock();
+}
+
+/**
+ * sched_dedicate_cpus - move the host's tasks away and keep them away
+ * @cpus:	online CPUs; see <linux/dedicated_cpus.h> for the context
  *
  * Returns 0 or -ENOMEM.
  */
-int sched_dedicate_cpu(unsigned int cpu)
+int sched_dedicate_cpus(const struct cpumask *cpus)
 {
-	struct sched_dedicated *d = per_cpu_ptr(&sched_dedicated, cpu);
+	static struct cpumask excluded;
+	unsigned int cpu;
 	int r;
 
 	r = housekeeping_prepare();
@@ -160,40 +213,51 @@ int sched_dedicate_cpu(unsigned int cpu)
 	if (r)
 		return r;
 
-	d->types = housekeeping_exclude_cpu(cpu);
-	cpumask_set_cpu(cpu, &dedicated_mask);
-	static_branch_inc(&dedicated_cpus_key);
-	update_fair_server(cpu);
-	/* Who chose this CPU before has queued its task after this. */
+	for_each_cpu(cpu, cpus) {
+		per_cpu(housekeeping_types, cpu) = housekeeping_exclude_cpu(cpu);
+		cpumask_set_cpu(cpu, &dedicated_mask);
+		static_branch_inc(&dedicated_cpus_key);
+		update_fair_server(cpu);
+	}
+	/* Who chose one of them before has queued its task after this. */
 	synchronize_rcu();
 	rebuild_sched_domains();
 
-	cpus_read_lock();
-	d->wq_excluded = workqueue_unbound_exclude_cpu(cpu, true);
-	cpus_read_unlock();
+	cpumask_copy(&excluded, cpus);
+	exclude_unbound_work(&excluded, true);
+	cpumask_or(&wq_excluded, &wq_excluded, &excluded);
 
-	push_tasks(cpu);
+	push_tasks(cpus);
 	queue_delayed_work(system_unbound_wq, &sweep_work, HZ);
-	if (d->types & BIT(HK_TYPE_TICK))
-		sched_tick_start(cpu);
+	for_each_cpu(cpu, cpus)
+		if (per_cpu(housekeeping_types, cpu) & BIT(HK_TYPE_TICK))
+			sched_tick_start(cpu);
 	return 0;
 }
 
-void sched_release_cpu(unsigned int cpu)
+void sched_release_cpus(const struct cpumask *cpus)
 {
-	struct sched_dedicated *d = per_cpu_ptr(&sched_dedicated, cpu);
+	static struct cpumask included;
+	unsigned int cpu;
 
-	if (d->types & BIT(HK_TYPE_TICK))
-		sched_tick_stop(cpu);
-	cpus_read_lock();
-	if (!d->wq_excluded)
-		workqueue_unbound_exclude_cpu(cpu, false);
-	cpus_read_unlock();
-	static_branch_dec(&dedicated_cpus_key);
-	cpumask_clear_cpu(cpu, &dedicated_mask);
+	for_each_cpu(cpu, cpus)
+		if (per_cpu(housekeeping_types, cpu) & BIT(HK_TYPE_TICK))
+			sched_tick_stop(cpu);
+
+	if (cpumask_and(&included, cpus, &wq_excluded)) {
+		cpumask_andnot(&wq_excluded, &wq_excluded, cpus);
+		exclude_unbound_work(&included, false);
+	}
+
+	for_each_cpu(cpu, cpus) {
+		static_branch_dec(&dedicated_cpus_key);
+		cpumask_clear_cpu(cpu, &dedicated_mask);
+	}
 	if (cpumask_empty(&dedicated_mask))
 		cancel_delayed_work_sync(&sweep_work);
-	housekeeping_include_cpu(cpu, d->types);
+	for_each_cpu(cpu, cpus) {
+		housekeeping_include_cpu(cpu, per_cpu(housekeeping_types, cpu));
+		update_fair_server(cpu);
+	}
 	rebuild_sched_domains();
-	update_fair_server(cpu);
 }

@@ -127,76 +127,89 @@ static long join_timer_hierarchy(void *unused)
 	return tmigr_cpu_online(smp_processor_id());
 }
 
-static long fetch_timers(void *cpu)
+static long fetch_timers(void *cpus)
 {
-	timers_evacuate_cpu((unsigned long)cpu);
-	hrtimers_evacuate_cpu((unsigned long)cpu);
+	unsigned int cpu;
+
+	for_each_cpu(cpu, (const struct cpumask *)cpus) {
+		timers_evacuate_cpu(cpu);
+		hrtimers_evacuate_cpu(cpu);
+	}
 	return 0;
 }
 
 /**
- * tick_dedicate_cpu - stop the tick of a CPU whenever one task runs there
- * @cpu:	an online CPU; see <linux/dedicated_cpus.h> for the context
+ * tick_dedicate_cpus - stop the tick of CPUs whenever one task runs there
+ * @cpus:	online CPUs; see <linux/dedicated_cpus.h> for the context
  *
- * After sched_dedicate_cpu().  Returns 0, or -EBUSY if no other CPU can keep time.
+ * After sched_dedicate_cpus().  Returns 0, or -EBUSY if no other CPU can keep time.
  */
-int tick_dedicate_cpu(unsigned int cpu)
+int tick_dedicate_cpus(const struct cpumask *cpus)
 {
-	unsigned int hk;
+	unsigned int cpu, hk;
 	int r = 0;
 
 	/* Before cpus_read_lock(), which it takes itself. */
-	static_branch_inc(&context_tracking_key);
+	for_each_cpu(cpu, cpus)
+		static_branch_inc(&context_tracking_key);
 	/* Else it's noted only on hosts that booted with "nohz_full=". */
 	if (!sched_clock_stable())
 		tick_nohz_dep_set(TICK_DEP_BIT_CLOCK_UNSTABLE);
 
 	cpus_read_lock();
-	hk = cpumask_any_and_but(cpu_online_mask, housekeeping_cpumask(HK_TYPE_TICK), cpu);
+	/* None of @cpus is in that any more. */
+	hk = cpumask_any_and(cpu_online_mask, housekeeping_cpumask(HK_TYPE_TICK));
 	if (hk >= nr_cpu_ids || !arch_irq_work_has_interrupt()) {
 		r = -EBUSY;
 		goto out;
 	}
 
-	if (!tick_nohz_full_cpu(cpu)) {
+	for_each_cpu(cpu, cpus) {
+		if (tick_nohz_full_cpu(cpu))
+			continue;
 		if (!tick_nohz_full_running || READ_ONCE(tick_do_timer_cpu) == cpu)
 			work_on_cpu(hk, take_timekeeping, NULL);
 		stop_one_cpu(cpu, begin_tracking, NULL);
 		per_cpu(tick_dedicated, cpu) = true;
 	}
-	/* It would handle timers of idle CPUs, at ticks that don't come. */
-	work_on_cpu(cpu, leave_timer_hierarchy, NULL);
-	work_on_cpu(hk, fetch_timers, (void *)(unsigned long)cpu);
+	/* They would handle timers of idle CPUs, at ticks that don't come. */
+	dedicated_cpus_call(cpus, leave_timer_hierarchy, NULL);
+	work_on_cpu(hk, fetch_timers, (void *)cpus);
 out:
 	cpus_read_unlock();
 	if (r)
-		static_branch_dec(&context_tracking_key);
+		for_each_cpu(cpu, cpus)
+			static_branch_dec(&context_tracking_key);
 	return r;
 }
 
-/* Undo it; the CPU's tick runs afterwards. */
-void tick_release_cpu(unsigned int cpu)
+/* Undo it; the CPUs' ticks run afterwards. */
+void tick_release_cpus(const struct cpumask *cpus)
 {
-	work_on_cpu(cpu, join_timer_hierarchy, NULL);
-	if (!per_cpu(tick_dedicated, cpu))
-		goto out;
-	per_cpu(tick_dedicated, cpu) = false;
+	unsigned int cpu;
 
-	/*
-	 * Nobody would start it afterwards.  This dependency is of tasks, nothing
-	 * else sets or clears it for a CPU.
-	 */
-	tick_nohz_dep_set_cpu(cpu, TICK_DEP_BIT_POSIX_TIMER);
-	while (stop_one_cpu(cpu, end_tracking, NULL) == -EAGAIN) {
-		tick_nohz_full_kick_cpu(cpu);
-		usleep_range(100, 1000);
+	dedicated_cpus_call(cpus, join_timer_hierarchy, NULL);
+
+	for_each_cpu(cpu, cpus) {
+		if (!per_cpu(tick_dedicated, cpu))
+			continue;
+		per_cpu(tick_dedicated, cpu) = false;
+		/*
+		 * Nobody would start it afterwards.  This dependency is of tasks, nothing
+		 * else sets or clears it for a CPU.
+		 */
+		tick_nohz_dep_set_cpu(cpu, TICK_DEP_BIT_POSIX_TIMER);
+		while (stop_one_cpu(cpu, end_tracking, NULL) == -EAGAIN) {
+			tick_nohz_full_kick_cpu(cpu);
+			usleep_range(100, 1000);
+		}
+		tick_nohz_dep_clear_cpu(cpu, TICK_DEP_BIT_POSIX_TIMER);
 	}
-	tick_nohz_dep_clear_cpu(cpu, TICK_DEP_BIT_POSIX_TIMER);
 
 	if (cpumask_empty(tick_nohz_full_mask))
 		WRITE_ONCE(tick_nohz_full_running, false);
-out:
-	static_branch_dec(&context_tracking_key);
+	for_each_cpu(cpu, cpus)
+		static_branch_dec(&context_tracking_key);
 }
 
 static int __init tick_dedicated_init(void)

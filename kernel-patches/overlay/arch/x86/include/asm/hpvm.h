@@ -188,8 +188,9 @@ static __always_inline bool hpvm_work_pending(void)
 struct clock_event_device *lapic_clock_event(unsigned int cpu);
 
 /* clock.c: the host's clock event device of a dedicated CPU. */
-void hpvm_clock_take(unsigned int cpu);
-void hpvm_clock_give(unsigned int cpu);
+void hpvm_clock_take(const struct cpumask *cpus);
+void hpvm_clock_give(const struct cpumask *cpus);
+void hpvm_clock_given(const struct cpumask *cpus);
 void hpvm_clock_event(struct hpvm_clock *clock);
 
 /* window.c: taking vectors out of the local APIC. */

@@ -12,20 +12,50 @@
  */
 #include <linux/cpumask.h>
 #include <linux/sched/isolation.h>
+#include <linux/smp.h>
+#include <linux/topology.h>
 
 #include <asm/hpvm.h>
 
-static int hpvm_clock_housekeeper(unsigned int cpu)
-{
-	unsigned int hk;
+/* Who keeps the deadlines of a dedicated CPU. */
+static DEFINE_PER_CPU(unsigned int, hpvm_clock_keeper);
 
-	for_each_cpu_and(hk, housekeeping_cpumask(HK_TYPE_TIMER), cpu_online_mask)
-		if (hk != cpu && !per_cpu(hpvm_pcpu.dedicated, hk))
-			return hk;
-	for_each_online_cpu(hk)
-		if (hk != cpu && !per_cpu(hpvm_pcpu.dedicated, hk))
-			return hk;
-	return -1;
+static bool can_keep(unsigned int cpu)
+{
+	return cpu_online(cpu) && !per_cpu(hpvm_pcpu.dedicated, cpu);
+}
+
+/* The @turn-th of the CPUs in both masks that can, counted round; or nr_cpu_ids. */
+static unsigned int nth_keeper(const struct cpumask *a, const struct cpumask *b,
+			       unsigned int turn)
+{
+	unsigned int cpu, n = 0;
+
+	for_each_cpu_and(cpu, a, b)
+		n += can_keep(cpu);
+	if (!n)
+		return nr_cpu_ids;
+	turn %= n;
+	for_each_cpu_and(cpu, a, b)
+		if (can_keep(cpu) && !turn--)
+			return cpu;
+	return nr_cpu_ids;
+}
+
+/* Near the CPU, and a different one each time.  IRQs on or off. */
+static unsigned int choose_keeper(unsigned int cpu)
+{
+	const struct cpumask *hk = housekeeping_cpumask(HK_TYPE_TIMER);
+	static atomic_t turns;
+	unsigned int keeper, turn = atomic_inc_return(&turns);
+
+	keeper = nth_keeper(hk, cpumask_of_node(cpu_to_node(cpu)), turn);
+	if (keeper >= nr_cpu_ids)
+		keeper = nth_keeper(hk, cpu_online_mask, turn);
+	if (keeper >= nr_cpu_ids)
+		keeper = nth_keeper(cpu_online_mask, cpu_online_mask, turn);
+	per_cpu(hpvm_clock_keeper, cpu) = keeper;
+	return keeper;
 }
 
 static enum hrtimer_restart hpvm_clock_expired(struct hrtimer *timer)
@@ -51,14 +81,16 @@ static void hpvm_clock_start(void *data)
 static int hpvm_clock_set_next(ktime_t expires, struct clock_event_device *evt)
 {
 	struct hpvm_clock *clock = container_of(evt, struct hpvm_clock, evt);
-	int hk;
+	unsigned int keeper = per_cpu(hpvm_clock_keeper, clock->cpu);
 
 	WRITE_ONCE(clock->expires, expires);
 	if (atomic_xchg(&clock->asked, 1))
 		return 0;
-	hk = hpvm_clock_housekeeper(clock->cpu);
-	if (WARN_ON_ONCE(hk < 0) ||
-	    smp_call_function_single_async(hk, &clock->csd)) {
+	/* It may have gone offline, or been dedicated itself. */
+	if (keeper >= nr_cpu_ids || !can_keep(keeper))
+		keeper = choose_keeper(clock->cpu);
+	if (WARN_ON_ONCE(keeper >= nr_cpu_ids) ||
+	    smp_call_function_single_async(keeper, &clock->csd)) {
 		/* Try again at once; -ETIME would end as a lost deadline. */
 		atomic_set(&clock->asked, 0);
 		hpvm_raise(clock->cpu, HPVM_WORK_TIMER);
@@ -81,9 +113,9 @@ void hpvm_clock_event(struct hpvm_clock *clock)
 }
 
 /* On the dedicated CPU, IRQs off. */
-static void hpvm_clock_register(void *data)
+static void hpvm_clock_register(void *unused)
 {
-	struct hpvm_clock *clock = data;
+	struct hpvm_clock *clock = this_cpu_ptr(&hpvm_pcpu.clock);
 	struct clock_event_device *lapic = lapic_clock_event(clock->cpu);
 
 	clock->c3stop = lapic->features & CLOCK_EVT_FEAT_C3STOP;
@@ -91,10 +123,8 @@ static void hpvm_clock_register(void *data)
 	clockevents_register_device(&clock->evt);
 }
 
-void hpvm_clock_take(unsigned int cpu)
+static void hpvm_clock_init(struct hpvm_clock *clock, unsigned int cpu)
 {
-	struct hpvm_clock *clock = &per_cpu(hpvm_pcpu.clock, cpu);
-
 	clock->cpu = cpu;
 	atomic_set(&clock->asked, 0);
 	INIT_CSD(&clock->csd, hpvm_clock_start, clock);
@@ -113,19 +143,45 @@ void hpvm_clock_take(unsigned int cpu)
 		.min_delta_ns		= 1000,
 		.max_delta_ns		= KTIME_MAX,
 	};
-	smp_call_function_single(cpu, hpvm_clock_register, clock, 1);
 }
 
-void hpvm_clock_give(unsigned int cpu)
+/* After hpvm_isolate().  May sleep. */
+void hpvm_clock_take(const struct cpumask *cpus)
 {
-	struct hpvm_clock *clock = &per_cpu(hpvm_pcpu.clock, cpu);
+	unsigned int cpu;
 
-	lapic_clock_event(cpu)->features &= ~CLOCK_EVT_FEAT_C3STOP | clock->c3stop;
-	WARN_ON(clockevents_unbind_device(&clock->evt, cpu));
-	/* No new request can come; wait for one under way, then for its timer. */
-	while (atomic_read(&clock->asked))
-		cpu_relax();
-	/* ->asked is cleared first; hpvm_clock_start() runs with IRQs off. */
-	synchronize_rcu();
-	hrtimer_cancel(&clock->timer);
+	for_each_cpu(cpu, cpus) {
+		choose_keeper(cpu);
+		hpvm_clock_init(per_cpu_ptr(&hpvm_pcpu.clock, cpu), cpu);
+	}
+	on_each_cpu_mask(cpus, hpvm_clock_register, NULL, true);
+}
+
+/* A grace period and hpvm_clock_given() must follow.  May sleep. */
+void hpvm_clock_give(const struct cpumask *cpus)
+{
+	struct hpvm_clock *clock;
+	unsigned int cpu;
+
+	for_each_cpu(cpu, cpus) {
+		clock = per_cpu_ptr(&hpvm_pcpu.clock, cpu);
+		lapic_clock_event(cpu)->features &= ~CLOCK_EVT_FEAT_C3STOP | clock->c3stop;
+		WARN_ON(clockevents_unbind_device(&clock->evt, cpu));
+		/* No new request can come; wait for one under way, but for its timer. */
+		while (atomic_read(&clock->asked))
+			cpu_relax();
+	}
+}
+
+/*
+ * hpvm_clock_start(), which clears ->asked first, is through: it runs with IRQs off.
+ * A timer that fires before this raises work for a device that is unbound, which isn't
+ * in oneshot state.
+ */
+void hpvm_clock_given(const struct cpumask *cpus)
+{
+	unsigned int cpu;
+
+	for_each_cpu(cpu, cpus)
+		hrtimer_cancel(per_cpu_ptr(&hpvm_pcpu.clock.timer, cpu));
 }

@@ -29,7 +29,9 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/isolation.h>
 #include <linux/sched/signal.h>
+#include <linux/smp.h>
 #include <linux/suspend.h>
+#include <linux/workqueue.h>
 
 #include <asm/apic.h>
 #include <asm/hpvm.h>
@@ -165,33 +167,18 @@ static void hpvm_ipi_put(void)
 	x86_platform_ipi_callback = NULL;
 }
 
-/* With hpvm_mutex held.  May the CPU be taken?  It can't go offline afterwards. */
-static int hpvm_cpu_reserve(unsigned int cpu, struct pid *holder)
+/* Under cpus_read_lock().  Does the host have a CPU for itself without @cpu? */
+static bool hpvm_host_has_another(unsigned int cpu)
 {
-	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
-	unsigned int hk, left = 0;
-	int r = 0;
+	unsigned int hk;
 
-	cpus_read_lock();
 	for_each_online_cpu(hk)
 		if (hk != cpu && !cpumask_test_cpu(hk, &hpvm_cpus) &&
 		    housekeeping_cpu(hk, HK_TYPE_TIMER) &&
 		    housekeeping_cpu(hk, HK_TYPE_TICK) &&
 		    housekeeping_cpu(hk, HK_TYPE_DOMAIN))
-			left++;
-
-	if (!cpu_online(cpu)) {
-		r = -ENODEV;
-	} else if (cpumask_test_cpu(cpu, &hpvm_cpus)) {
-		r = -EBUSY;
-	} else if (!left) {
-		r = -ENOSPC;
-	} else {
-		cpumask_set_cpu(cpu, &hpvm_cpus);
-		p->holder = get_pid(holder);
-	}
-	cpus_read_unlock();
-	return r;
+			return true;
+	return false;
 }
 
 static void hpvm_cpu_unreserve(unsigned int cpu)
@@ -203,12 +190,48 @@ static void hpvm_cpu_unreserve(unsigned int cpu)
 	cpumask_clear_cpu(cpu, &hpvm_cpus);
 }
 
+/* With hpvm_mutex held.  May the CPUs be taken?  They can't go offline afterwards. */
+static int hpvm_cpus_reserve(const struct cpumask *cpus, struct pid *holder,
+			     unsigned int *failed)
+{
+	unsigned int cpu, reserved;
+	int r = 0;
+
+	cpus_read_lock();
+	for_each_cpu(cpu, cpus) {
+		if (!cpu_possible(cpu))
+			r = -EINVAL;
+		else if (!cpu_online(cpu))
+			r = -ENODEV;
+		else if (cpumask_test_cpu(cpu, &hpvm_cpus))
+			r = -EBUSY;
+		else if (!hpvm_host_has_another(cpu))
+			r = -ENOSPC;
+		if (r)
+			break;
+		cpumask_set_cpu(cpu, &hpvm_cpus);
+		per_cpu(hpvm_pcpu.holder, cpu) = get_pid(holder);
+	}
+	cpus_read_unlock();
+	if (!r)
+		return 0;
+
+	*failed = cpu;
+	for_each_cpu(reserved, cpus) {
+		if (reserved == cpu)
+			break;
+		hpvm_cpu_unreserve(reserved);
+	}
+	return r;
+}
+
 /**
- * hpvm_cpu_take - make a CPU dedicated
- * @cpu:	Linux CPU number
- * @holder:	to whom; a reference is taken
+ * hpvm_cpus_take - make CPUs dedicated, all of them or none
+ * @cpus:	Linux CPU numbers, one at least
+ * @holder:	to whom; a reference is taken for each
+ * @failed:	after an error, the CPU that it's about
  *
- * Process context, may sleep.  Returns 0, or
+ * Waits for CPUs that are being given back.  Process context, may sleep.  Returns 0, or
  * -EINVAL	no such CPU
  * -ENODEV	the CPU is offline
  * -EBUSY	it's dedicated already
@@ -217,15 +240,16 @@ static void hpvm_cpu_unreserve(unsigned int cpu)
  * -ENOMEM
  * -EOPNOTSUPP	hpvm_cpu_supported() is false
  */
-static int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
+int hpvm_cpus_take(const struct cpumask *cpus, struct pid *holder, unsigned int *failed)
 {
+	unsigned int cpu;
 	int r;
 
+	*failed = cpumask_first(cpus);
 	if (!hpvm_cpu_supported())
 		return -EOPNOTSUPP;
-	if (cpu >= nr_cpu_ids || !cpu_possible(cpu))
-		return -EINVAL;
 
+	hpvm_cpus_given();
 	mutex_lock(&hpvm_mutex);
 	/* Not under cpus_read_lock(): patching static calls takes it. */
 	if (cpumask_empty(&hpvm_cpus)) {
@@ -234,82 +258,90 @@ static int hpvm_cpu_take(unsigned int cpu, struct pid *holder)
 		static_branch_enable(&hpvm_stray_key);
 	}
 
-	r = hpvm_cpu_reserve(cpu, holder);
+	r = hpvm_cpus_reserve(cpus, holder, failed);
 	if (r)
 		goto out;
-	r = hpvm_isolate(cpu);
+	r = hpvm_isolate(cpus, failed);
 	if (r) {
-		hpvm_cpu_unreserve(cpu);
+		for_each_cpu(cpu, cpus)
+			hpvm_cpu_unreserve(cpu);
 		goto out;
 	}
-	hpvm_clock_take(cpu);
-	smp_call_function_single(cpu, hpvm_cpu_enter, NULL, 1);
+	hpvm_clock_take(cpus);
+	on_each_cpu_mask(cpus, hpvm_cpu_enter, NULL, true);
 	/* Senders that had looked at ->dedicated before are done after this. */
 	synchronize_rcu();
-	hpvm_status_add(cpu);
+	for_each_cpu(cpu, cpus)
+		hpvm_status_add(cpu);
 out:
 	hpvm_ipi_put();
 	mutex_unlock(&hpvm_mutex);
 	return r;
 }
-
-/**
- * hpvm_cpus_take - make CPUs dedicated, all of them or none
- * @cpus:	Linux CPU numbers below nr_cpu_ids
- * @holder:	to whom; a reference is taken for each
- * @failed:	after an error, the CPU that it's about
- *
- * Process context, may sleep.  Errors as above.
- */
-int hpvm_cpus_take(const struct cpumask *cpus, struct pid *holder, unsigned int *failed)
-{
-	unsigned int cpu, taken;
-	int r;
-
-	for_each_cpu(cpu, cpus) {
-		r = hpvm_cpu_take(cpu, holder);
-		if (!r)
-			continue;
-		*failed = cpu;
-		for_each_cpu(taken, cpus) {
-			if (taken == cpu)
-				break;
-			hpvm_cpu_give(taken);
-		}
-		return r;
-	}
-	return 0;
-}
 EXPORT_SYMBOL_GPL(hpvm_cpus_take);
 
+/* With hpvm_mutex held. */
+static void hpvm_give(const struct cpumask *cpus)
+{
+	unsigned int cpu;
+
+	for_each_cpu(cpu, cpus)
+		hpvm_status_remove(cpu);
+
+	on_each_cpu_mask(cpus, hpvm_cpu_quiesce_lapic, NULL, true);
+	hpvm_clock_give(cpus);
+	on_each_cpu_mask(cpus, hpvm_cpu_exit, NULL, true);
+	/* Who saw the CPUs dedicated has raised its work; that must still be done. */
+	synchronize_rcu();
+	hpvm_clock_given(cpus);
+	on_each_cpu_mask(cpus, hpvm_cpu_run_work, NULL, true);
+
+	hpvm_unisolate(cpus);
+	for_each_cpu(cpu, cpus)
+		hpvm_cpu_unreserve(cpu);
+	hpvm_ipi_put();
+}
+
+/* CPUs to be given back; any context. */
+static struct cpumask hpvm_giving;
+
+static void hpvm_give_work(struct work_struct *work)
+{
+	static struct cpumask cpus;
+	unsigned int cpu;
+
+	mutex_lock(&hpvm_mutex);
+	cpumask_clear(&cpus);
+	/* For one that is added from here on the work is queued again. */
+	for_each_cpu(cpu, &hpvm_giving)
+		if (cpumask_test_and_clear_cpu(cpu, &hpvm_giving))
+			cpumask_set_cpu(cpu, &cpus);
+	if (!cpumask_empty(&cpus))
+		hpvm_give(&cpus);
+	mutex_unlock(&hpvm_mutex);
+}
+
+static DECLARE_DELAYED_WORK(hpvm_giver, hpvm_give_work);
+
 /**
- * hpvm_cpu_give - make a dedicated CPU an ordinary one again
- * @cpu:	a CPU that hpvm_cpu_take() took
+ * hpvm_cpu_give - make a dedicated CPU an ordinary one again, soon
+ * @cpu:	a CPU that hpvm_cpus_take() took
  *
- * Process context, may sleep.  The vCPU doesn't run any more.
+ * Not at once, so that the CPUs of a VM that ends go back in one pass: in a tenth of a
+ * second, or when somebody waits for it in hpvm_cpus_given().  The vCPU doesn't run any
+ * more.
  */
 void hpvm_cpu_give(unsigned int cpu)
 {
-	mutex_lock(&hpvm_mutex);
-	hpvm_status_remove(cpu);
-
-	smp_call_function_single(cpu, hpvm_cpu_quiesce_lapic, NULL, 1);
-	hpvm_clock_give(cpu);
-	smp_call_function_single(cpu, hpvm_cpu_exit, NULL, 1);
-	/* Work raised by senders that saw the CPU dedicated must still be done. */
-	synchronize_rcu();
-	smp_call_function_single(cpu, hpvm_cpu_run_work, NULL, 1);
-
-	hpvm_unisolate(cpu);
-	hpvm_cpu_unreserve(cpu);
-	hpvm_ipi_put();
-	mutex_unlock(&hpvm_mutex);
+	cpumask_set_cpu(cpu, &hpvm_giving);
+	queue_delayed_work(system_unbound_wq, &hpvm_giver, HZ / 10);
 }
 EXPORT_SYMBOL_GPL(hpvm_cpu_give);
 
 /* Wait until all CPUs that were given back are the host's.  May sleep. */
 void hpvm_cpus_given(void)
 {
+	flush_delayed_work(&hpvm_giver);
 }
 EXPORT_SYMBOL_GPL(hpvm_cpus_given);
 

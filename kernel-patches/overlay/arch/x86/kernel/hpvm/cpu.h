@@ -2,12 +2,14 @@
 #ifndef _HPVM_CPU_H
 #define _HPVM_CPU_H
 
+#include <linux/cpumask_types.h>
+
 /* apic_timer.c */
 void hpvm_apic_timer_measure(void);
 
 /* isolate.c */
-int hpvm_isolate(unsigned int cpu);
-void hpvm_unisolate(unsigned int cpu);
+int hpvm_isolate(const struct cpumask *cpus, unsigned int *failed);
+void hpvm_unisolate(const struct cpumask *cpus);
 
 /* status.c; the last two with hpvm_mutex held */
 void hpvm_status_init(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Making a CPU quiet: what runs on it for the host goes elsewhere and stays away
- * until the CPU is given back.  No boot parameter is needed.
+ * Making CPUs quiet: what runs on them for the host goes elsewhere and stays away
+ * until they are given back.  No boot parameter is needed.
  *
  * - device interrupts: kernel/irq/dedicated.c, and no new vectors;
  * - tasks, load balancing, unbound work: kernel/sched/dedicated.c;
@@ -13,15 +13,16 @@
  * mappings, ...).  status.c counts them.
  */
 #include <linux/cpu.h>
+#include <linux/cpumask.h>
 #include <linux/dedicated_cpus.h>
-#include <linux/percpu.h>
 #include <linux/smp.h>
 
 #include <asm/hpvm.h>
 
 #include "cpu.h"
 
-static DEFINE_PER_CPU(bool, was_watched);
+/* The CPUs that the lockup detectors watched. */
+static struct cpumask was_watched;
 
 static void take_vectors(void *unused)
 {
@@ -35,48 +36,64 @@ static void give_vectors(void *unused)
 		lapic_dedicate(false);
 }
 
-static void watch_again(unsigned int cpu)
+static void stop_watching(const struct cpumask *cpus)
 {
-	if (IS_ENABLED(CONFIG_DEDICATED_CPUS) && IS_ENABLED(CONFIG_SOFTLOCKUP_DETECTOR) &&
-	    per_cpu(was_watched, cpu))
-		lockup_detector_watch_cpu(cpu, true);
+	static struct cpumask watched;
+
+	if (!IS_ENABLED(CONFIG_DEDICATED_CPUS) || !IS_ENABLED(CONFIG_SOFTLOCKUP_DETECTOR))
+		return;
+	cpumask_copy(&watched, cpus);
+	lockup_detector_watch_cpus(&watched, false);
+	cpumask_or(&was_watched, &was_watched, &watched);
+}
+
+static void watch_again(const struct cpumask *cpus)
+{
+	static struct cpumask watched;
+
+	if (!IS_ENABLED(CONFIG_DEDICATED_CPUS) || !IS_ENABLED(CONFIG_SOFTLOCKUP_DETECTOR))
+		return;
+	cpumask_and(&watched, cpus, &was_watched);
+	cpumask_andnot(&was_watched, &was_watched, cpus);
+	lockup_detector_watch_cpus(&watched, true);
 }
 
 /*
- * The CPU is online and can't go offline.  Process context, may sleep; without
- * cpus_read_lock().  Returns 0, -ENOMEM, -ENOTEMPTY (an interrupt can't be moved) or
- * -EBUSY (no other CPU can keep time).
+ * The CPUs are online and can't go offline.  Process context, may sleep; without
+ * cpus_read_lock(); the caller is serialised.  Returns 0, or with the CPU in @failed
+ * -ENOMEM, -ENOTEMPTY (an interrupt can't be moved) or -EBUSY (no other CPU can keep
+ * time).
  */
-int hpvm_isolate(unsigned int cpu)
+int hpvm_isolate(const struct cpumask *cpus, unsigned int *failed)
 {
 	int r;
 
-	smp_call_function_single(cpu, take_vectors, NULL, 1);
-	r = irq_dedicate_cpu(cpu);
+	on_each_cpu_mask(cpus, take_vectors, NULL, true);
+	r = irq_dedicate_cpus(cpus, failed);
 	if (r)
 		goto irq;
-	r = sched_dedicate_cpu(cpu);
+	*failed = cpumask_first(cpus);
+	r = sched_dedicate_cpus(cpus);
 	if (r)
 		goto irq;
-	if (IS_ENABLED(CONFIG_DEDICATED_CPUS) && IS_ENABLED(CONFIG_SOFTLOCKUP_DETECTOR))
-		per_cpu(was_watched, cpu) = lockup_detector_watch_cpu(cpu, false);
-	r = tick_dedicate_cpu(cpu);
+	stop_watching(cpus);
+	r = tick_dedicate_cpus(cpus);
 	if (!r)
 		return 0;
 
-	watch_again(cpu);
-	sched_release_cpu(cpu);
+	watch_again(cpus);
+	sched_release_cpus(cpus);
 irq:
-	smp_call_function_single(cpu, give_vectors, NULL, 1);
-	irq_release_cpu(cpu);
+	on_each_cpu_mask(cpus, give_vectors, NULL, true);
+	irq_release_cpus(cpus);
 	return r;
 }
 
-void hpvm_unisolate(unsigned int cpu)
+void hpvm_unisolate(const struct cpumask *cpus)
 {
-	tick_release_cpu(cpu);
-	watch_again(cpu);
-	sched_release_cpu(cpu);
-	smp_call_function_single(cpu, give_vectors, NULL, 1);
-	irq_release_cpu(cpu);
+	tick_release_cpus(cpus);
+	watch_again(cpus);
+	sched_release_cpus(cpus);
+	on_each_cpu_mask(cpus, give_vectors, NULL, true);
+	irq_release_cpus(cpus);
 }

@@ -28,9 +28,12 @@ int kvm_hpvm_vm_create(struct kvm *kvm)
 	return 0;
 }
 
-/* No vCPU is left. */
+/* No vCPU is left.  Once the VM is gone its CPUs are the host's. */
 void kvm_hpvm_vm_destroy(struct kvm *kvm)
 {
+	if (!kvm->arch.hpvm)
+		return;
+	hpvm_cpus_given();
 	kfree(kvm->arch.hpvm);
 }
 
