@@ -481,8 +481,9 @@ vmx) BENCH_VCPUS=8 ;;
 svm) BENCH_VCPUS=4 ;;
 esac
 
-# measure_bench QEMU-ARGUMENT...: tests/guest/bench.c on $VCPUS vCPUs. The exits of its
-# events are counted by the emulator in the vmx lab (setting 'witness').
+# measure_bench QEMU-ARGUMENT...: tests/guest/bench.c on $VCPUS vCPUs, with HOLD set in
+# ordinary mode (for -S hpvm=on). The exits of its events are counted by the emulator in the
+# vmx lab (setting 'witness').
 measure_bench() {
     turns=
     if [ "$LAB" = svm ]; then
@@ -491,6 +492,12 @@ measure_bench() {
     fi
     start_guest -kernel /guest/bench.elf \
         -append "cpus=$VCPUS rounds=$ROUNDS marks=$((ROUNDS / 4)) $turns" "$@"
+    if [ -n "$HOLD" ]; then
+        qmp hpvm-set-mode '{"mode":"ordinary"}' >/dev/null
+        qmp cont >/dev/null
+        check "the guest started" await_guest 30 hpvm:.started
+        check "and is held" hpvm_state ordinary
+    fi
     if [ -n "$PIN_CPU" ]; then
         check "the guest started" await_guest 30 hpvm:.started
         # While it's stopped, so that it measures nothing on other CPUs.

@@ -321,7 +321,7 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 
 	if (bind->pcpu == KVM_HPVM_NO_CPU) {
 		if (old) {
-			kvm_hpvm_quiesce(vcpu);
+			kvm_hpvm_end(vcpu);
 			unbind(vcpu);
 			hpvm_cpus_given();
 		}
@@ -352,13 +352,14 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 	h->claim = claim;
 	h->pcpu = bind->pcpu;
 	h->nested_until = jiffies;
+	h->hlt_exits = !kvm_hlt_in_guest(vcpu->kvm);
 	h->reasons = KVM_HPVM_REASON_NEVER_RAN;
 	h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
 	if (old) {
 		h->hold = old->hold;
 		h->report = old->report;
 		h->told = old->told;
-		kvm_hpvm_quiesce(vcpu);
+		kvm_hpvm_end(vcpu);
 		unbind(vcpu);
 	}
 	if (boot_cpu_has(X86_FEATURE_TSC_ADJUST))

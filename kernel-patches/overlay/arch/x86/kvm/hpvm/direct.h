@@ -23,6 +23,7 @@ struct kvm_lapic;
  * struct kvm_hpvm_ops - what VMX and SVM do differently
  * @supported:	can the processor do it at all?
  * @set_direct:	switch the controls; process context, vCPU loaded
+ * @set_hlt_exits: whether HLT exits; process context, vCPU loaded
  * @set_msrs:	bring the MSR bitmap in line with ->open_msrs; IRQs on or off,
  *		vCPU loaded
  * @force_exit:	make the next VM entry exit at once, if the guest hasn't been left
@@ -36,6 +37,7 @@ struct kvm_lapic;
 struct kvm_hpvm_ops {
 	bool (*supported)(void);
 	void (*set_direct)(struct kvm_vcpu *vcpu, bool direct);
+	void (*set_hlt_exits)(struct kvm_vcpu *vcpu, bool exits);
 	void (*set_msrs)(struct kvm_vcpu *vcpu);
 	bool (*force_exit)(void);
 	void (*exited)(struct kvm_vcpu *vcpu);
@@ -90,11 +92,13 @@ struct kvm_hpvm_vm {
  *
  * What was decided last (mode.c):
  * @direct:	direct, or ordinary
- * @settled:	held, ordinary and told so: there's nothing to decide
+ * @settled:	ordinary because it's held, and told so: there's nothing to decide
  * @reasons:	KVM_HPVM_REASON_*
  * @nested_until: in jiffies: no direct mode before, after a nested guest
  * @open_msrs:	KVM_HPVM_MSR_*: those of them that don't exit
  * @eoi_exits:	EOI is intercepted
+ * @hlt_exits:	HLT exits
+ * @apicv_off:	APICv is inhibited
  *
  * The local APIC's (lapic.c):
  * @in_lapic:	it holds the guest's state (from the last check before VM entry to the
@@ -132,6 +136,8 @@ struct kvm_hpvm_vcpu {
 	unsigned long nested_until;
 	u8 open_msrs;
 	bool eoi_exits;
+	bool hlt_exits;
+	bool apicv_off;
 
 	bool in_lapic;
 	unsigned int strays;
@@ -214,6 +220,7 @@ u64 kvm_hpvm_features(void);
 int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap);
 void __cold __kvm_hpvm_update(struct kvm_vcpu *vcpu);
 void __cold __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu);
+void kvm_hpvm_end(struct kvm_vcpu *vcpu);
 void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu);
 void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report);
 void kvm_hpvm_report_status(struct kvm_vcpu *vcpu);
@@ -301,6 +308,14 @@ static __always_inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_vcpu *h = kvm_hpvm(vcpu);
 
 	return h && h->direct;
+}
+
+/* Is the vCPU's APICv inhibited?  Read by its own thread. */
+static __always_inline bool kvm_hpvm_apicv_off(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = kvm_hpvm(vcpu);
+
+	return h && h->apicv_off;
 }
 
 /* Does the hardware, not an hrtimer, keep the guest's LAPIC timer? */
@@ -400,6 +415,7 @@ static inline void kvm_hpvm_set_bus_cycle(struct kvm *kvm, u64 bus_cycle_ns)
 }
 
 static inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu) { return false; }
+static inline bool kvm_hpvm_apicv_off(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_state_changed(struct kvm_vcpu *vcpu) { return false; }

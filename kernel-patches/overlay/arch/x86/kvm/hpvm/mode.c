@@ -181,7 +181,7 @@ void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu)
 /*
  * APICv follows the mode, vCPU by vCPU: virtual-interrupt delivery needs
  * external-interrupt exiting, which a direct vCPU does without, and an ordinary one is
- * to be as good as any other VM's.  kvm_vcpu_apicv_activated() looks at ->direct.
+ * to be as good as any other VM's; but for one that waits for an EOI, which has to exit.
  *
  * Another CPU may have found APICv active just before, and post an interrupt just
  * after.  It sets PIR, ON, and kicks a vCPU that it sees in guest mode, by an IPI that
@@ -190,8 +190,14 @@ void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu)
  */
 static void update_apicv(struct kvm_vcpu *vcpu)
 {
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	bool was_active = kvm_vcpu_apicv_active(vcpu);
+	bool off = h->direct || (h->reasons & KVM_HPVM_REASON_ISR);
 
+	if (off == h->apicv_off)
+		return;
+	/* kvm_vcpu_apicv_activated() looks at it. */
+	h->apicv_off = off;
 	__kvm_vcpu_update_apicv(vcpu);
 	/* The bitmap of EOI exits isn't kept up to date while it's inactive. */
 	if (!was_active && kvm_vcpu_apicv_active(vcpu))
@@ -229,6 +235,28 @@ static void go_direct(struct kvm_vcpu *vcpu)
 	vcpu->arch.apic->irr_pending = true;
 	vcpu->arch.apic->highest_isr_cache = -1;
 	++vcpu->stat.hpvm_direct_entries;
+}
+
+/*
+ * HLT doesn't exit if user space wants that for the VM, and the vCPU is direct, or is held
+ * in ordinary mode and would be direct otherwise: then it's as in any other VM.
+ *
+ * For any other reason an ordinary vCPU halts in the host.  Its HLT may be what is left of
+ * an operating system that another one has replaced (kexec), with nothing behind it, and
+ * be ended by INIT only; and what the host does on the pCPU is an event that ends some
+ * CPUs' HLT.
+ */
+static void update_hlt(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	bool exits = !kvm_hlt_in_guest(vcpu->kvm) ||
+		     (h->reasons & ~KVM_HPVM_REASON_HELD);
+
+	/* The controls are those of the nested guest meanwhile. */
+	if (exits == h->hlt_exits || is_guest_mode(vcpu))
+		return;
+	h->hlt_exits = exits;
+	kvm_hpvm_ops->set_hlt_exits(vcpu, exits);
 }
 
 /* For user space, which asked to be told: the guest isn't entered before. */
@@ -276,8 +304,8 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	u8 step;
 
 	/*
-	 * Nothing else matters to a vCPU that is held and knows it: it's to cost no more
-	 * than any other VM's.
+	 * Held, for no other reason: it's to cost no more than any other VM's vCPU, so
+	 * nothing is decided again until user space lets it go.
 	 */
 	if (h->settled) {
 		kvm_hpvm_end_storm(h);
@@ -294,6 +322,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 			go_ordinary(vcpu);
 		else
 			kvm_hpvm_end_storm(h);
+		update_apicv(vcpu);
 		h->timer_reasons = KVM_HPVM_TIMER_REASON_ORDINARY;
 	} else {
 		if (!h->direct)
@@ -303,9 +332,10 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 			kvm_hpvm_timer_switch(vcpu, step);
 		kvm_hpvm_update_msrs(vcpu);
 	}
+	update_hlt(vcpu);
 	report_change(vcpu);
 	kvm_hpvm_report_status(vcpu);
-	h->settled = h->hold;
+	h->settled = h->reasons == KVM_HPVM_REASON_HELD;
 }
 
 /*
@@ -318,4 +348,13 @@ void __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 		return;
 	go_ordinary(vcpu);
 	kvm_hpvm_report_status(vcpu);
+}
+
+/* The vCPU is about to be unbound: from here on it's as one of any other VM.  As above. */
+void kvm_hpvm_end(struct kvm_vcpu *vcpu)
+{
+	__kvm_hpvm_quiesce(vcpu);
+	vcpu->arch.hpvm->reasons = 0;
+	update_apicv(vcpu);
+	update_hlt(vcpu);
 }

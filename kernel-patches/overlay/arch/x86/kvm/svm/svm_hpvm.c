@@ -37,10 +37,6 @@ static bool svm_hpvm_supported(void)
  * - the intercept of writes to CR8: see above.
  * - the virtual interrupt that KVM uses to wait for EFLAGS.IF: nothing is
  *   injected.
- * - the intercept of HLT, if user space wants that for the VM.  An ordinary vCPU
- *   halts in the host: its HLT may be what is left of an operating system that
- *   another one has replaced (kexec), with nothing behind it, and be ended by INIT
- *   only.  But any #VMEXIT ends a HLT: the VMCB doesn't tell that there was one.
  *
  * On is the intercept of CLGI: with virtual GIF that instruction wouldn't exit, and
  * would hold back virtual interrupts only (APM vol. 2 15.33).
@@ -57,13 +53,10 @@ static void svm_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 		svm_clr_intercept(svm, INTERCEPT_CR8_WRITE);
 		svm_clr_intercept(svm, INTERCEPT_VINTR);
 		svm_set_intercept(svm, INTERCEPT_CLGI);
-		if (kvm_hlt_in_guest(vcpu->kvm))
-			svm_clr_intercept(svm, INTERCEPT_HLT);
 		vmcb->control.int_ctl &= ~(V_INTR_MASKING_MASK | V_TPR_MASK |
 					   V_IRQ_INJECTION_BITS_MASK);
 	} else {
 		svm_set_intercept(svm, INTERCEPT_INTR);
-		svm_set_intercept(svm, INTERCEPT_HLT);
 		if (vgif)
 			svm_clr_intercept(svm, INTERCEPT_CLGI);
 		/* Until svm_update_cr8_intercept() has looked. */
@@ -72,6 +65,14 @@ static void svm_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 	}
 	vmcb_mark_dirty(vmcb, VMCB_INTR);
 	__svm_hpvm_update_msrpm(vcpu);
+}
+
+static void svm_hpvm_set_hlt_exits(struct kvm_vcpu *vcpu, bool exits)
+{
+	if (exits)
+		svm_set_intercept(to_svm(vcpu), INTERCEPT_HLT);
+	else
+		svm_clr_intercept(to_svm(vcpu), INTERCEPT_HLT);
 }
 
 /* Two bits for each MSR, those below 0x2000 first: read, write (APM vol. 2 15.11). */
@@ -169,6 +170,7 @@ static u64 svm_hpvm_reasons(struct kvm_vcpu *vcpu)
 static const struct kvm_hpvm_ops svm_hpvm_ops = {
 	.supported	= svm_hpvm_supported,
 	.set_direct	= svm_hpvm_set_direct,
+	.set_hlt_exits	= svm_hpvm_set_hlt_exits,
 	.set_msrs	= __svm_hpvm_update_msrpm,
 	.force_exit	= svm_hpvm_force_exit,
 	.exited		= svm_hpvm_exited,

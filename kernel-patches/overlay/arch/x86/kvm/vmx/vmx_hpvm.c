@@ -64,10 +64,6 @@ static bool vmx_hpvm_fast_icr(struct vcpu_vmx *vmx)
  *   are the hardware's.
  * - CR8-load and CR8-store exiting: CR8 is the hardware's TPR.
  * - interrupt-window exiting: nothing is injected.
- * - HLT exiting, if user space wants that for the VM.  An ordinary vCPU halts in
- *   the host: its HLT may be what is left of an operating system that another one
- *   has replaced (kexec), with nothing behind it, and be ended by INIT only; and
- *   what the host does on the pCPU is an event that ends some CPUs' HLT.
  *
  * The other two of the secondary controls are off already, because APICv is
  * inactive; and so is IPI virtualization, always (vmx_can_use_ipiv()).
@@ -88,14 +84,11 @@ static void vmx_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 				       CPU_BASED_CR8_LOAD_EXITING |
 				       CPU_BASED_CR8_STORE_EXITING |
 				       CPU_BASED_INTR_WINDOW_EXITING);
-		if (kvm_hlt_in_guest(vcpu->kvm))
-			exec_controls_clearbit(vmx, CPU_BASED_HLT_EXITING);
 		if (cpu_has_secondary_exec_ctrls())
 			secondary_exec_controls_clearbit(vmx,
 							 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE);
 	} else {
 		vmx->loaded_vmcs->hv_timer_soft_disabled = false;
-		exec_controls_setbit(vmx, CPU_BASED_HLT_EXITING);
 		if (cpu_has_vmx_tpr_shadow())
 			exec_controls_setbit(vmx, CPU_BASED_TPR_SHADOW);
 		else
@@ -104,6 +97,14 @@ static void vmx_hpvm_set_direct(struct kvm_vcpu *vcpu, bool direct)
 		/* Also brings the MSR bitmap up to date. */
 		vmx_set_virtual_apic_mode(vcpu);
 	}
+}
+
+static void vmx_hpvm_set_hlt_exits(struct kvm_vcpu *vcpu, bool exits)
+{
+	if (exits)
+		exec_controls_setbit(to_vmx(vcpu), CPU_BASED_HLT_EXITING);
+	else
+		exec_controls_clearbit(to_vmx(vcpu), CPU_BASED_HLT_EXITING);
 }
 
 static void set_bitmap(unsigned long *bitmap, u32 msr, bool open, int type)
@@ -210,6 +211,7 @@ static void vmx_hpvm_exited(struct kvm_vcpu *vcpu)
 static const struct kvm_hpvm_ops vmx_hpvm_ops = {
 	.supported	= vmx_hpvm_supported,
 	.set_direct	= vmx_hpvm_set_direct,
+	.set_hlt_exits	= vmx_hpvm_set_hlt_exits,
 	.set_msrs	= vmx_hpvm_set_msrs,
 	.force_exit	= vmx_hpvm_force_exit,
 	.exited		= vmx_hpvm_exited,
