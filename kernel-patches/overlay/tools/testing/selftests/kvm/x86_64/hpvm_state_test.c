@@ -589,8 +589,8 @@ TEST(exits_before_eoi)
 }
 
 /*
- * An exit in the delivery itself: the push to the stack faults, because the host
- * has write-protected the guest's memory.  The vector has been acknowledged then.
+ * An exit in the delivery itself: reading the IDT or the push to the stack faults, because
+ * the host has unmapped the guest's memory.  The vector has been acknowledged then.
  */
 static void guest_delivery_faults(void)
 {
@@ -616,6 +616,8 @@ static void guest_delivery_faults(void)
 TEST(delivery_faults)
 {
 	struct kvm_vcpu *vcpu = create(guest_delivery_faults);
+	struct userspace_mem_region *memory = memslot2region(vcpu->vm, 0);
+	uint64_t size = memory->region.memory_size;
 	int64_t before = 0, i;
 
 	for (i = 1; i <= ROUNDS; i++) {
@@ -625,8 +627,9 @@ TEST(delivery_faults)
 			break;
 		if (i == 2)
 			before = hpvm_vcpu_stat(vcpu, "pf_taken");
-		vm_mem_region_set_flags(vcpu->vm, 0,
-					i & 1 ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+		TEST_ASSERT(!mprotect(memory->host_mem, size, PROT_READ) &&
+			    !mprotect(memory->host_mem, size, PROT_READ | PROT_WRITE),
+			    "mprotect()");
 	}
 	EXPECT_EQ(ROUNDS + 1, i);
 	EXPECT_LT(before + ROUNDS / 4, hpvm_vcpu_stat(vcpu, "pf_taken"));
