@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   the selftest of IPIs: what arrives, what is refused, what others see of it
 #: kernel  hpvm
+#: models  skylake broadwell
 #: cpus    4
 #: cmdline isolcpus=domain,managed_irq,1-3 nohz_full=1-3 rcu_nocbs=1-3 irqaffinity=0
 #: timeout 900

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   the selftests of direct mode: ABI, state round trips, hostile guests
 #: kernel  hpvm
+#: models  skylake broadwell
 #: labs    vmx svm
 #: cmdline irqaffinity=0
 #: timeout 600
