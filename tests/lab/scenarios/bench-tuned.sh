@@ -8,10 +8,10 @@
 #: witness.vmx 1 2 3 4 5 6 7 8
 #: timeout     900
 #: groups      bench
-# Bochs 2.7 has no posted interrupts, and so KVM no APICv. MWAIT is hidden from the guest
-# in all columns: Bochs loses wake-ups from it.
+# MWAIT is hidden from the guest in all columns, so that it idles with HLT.
 
 export PIN_CPU=1
+keep_awake
 VCPUS=$BENCH_VCPUS
 ROUNDS=100
 measure_bench -accel kvm -cpu host,-monitor -overcommit cpu-pm=on -smp 1,maxcpus="$VCPUS"
