@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title  the emulated host itself: x2APIC, virtualization, timer, two CPUs
 #: labs   vmx svm
+#: models skylake broadwell
 #: groups check svm
 
 is "two CPUs are online" "$(cat /sys/devices/system/cpu/online)" 0-1
@@ -9,6 +10,10 @@ case $LAB in
 vmx)
     check "VMX is there" grep -qw vmx /proc/cpuinfo
     check "the TSC deadline timer is there" grep -qw tsc_deadline_timer /proc/cpuinfo
+    case $MODEL in
+    skylake) is "APICv is on" "$(cat /sys/module/kvm_intel/parameters/enable_apicv)" Y ;;
+    broadwell) is "APICv isn't there" "$(cat /sys/module/kvm_intel/parameters/enable_apicv)" N ;;
+    esac
     ;;
 svm)
     check "SVM is there" grep -qw svm /proc/cpuinfo

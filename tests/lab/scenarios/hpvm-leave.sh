@@ -1,11 +1,12 @@
 # shellcheck shell=sh
 #: title   QEMU tells when a vCPU leaves direct mode, and pauses the guest if asked to
 #: kernel  hpvm
+#: models  skylake broadwell
 #: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 300
-#: groups.vmx long
-#: groups.svm check svm
+#: groups  check
+#: groups.svm svm
 
 # endless_guest [PROPERTIES]: in direct mode at once.
 endless_guest() {

@@ -1,12 +1,13 @@
 # shellcheck shell=sh
 #: title   what QEMU says when it can't give the mode
 #: kernel  hpvm
+#: models  skylake broadwell
 #: labs    vmx svm
 #: cpus    3
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 400
-#: groups.vmx long
-#: groups.svm check svm
+#: groups  check
+#: groups.svm svm
 
 refused "neither a list of CPUs nor threads that are pinned" \
     "needs a host CPU for each vCPU, and the thread of vCPU 0 may run on 2 of them" \

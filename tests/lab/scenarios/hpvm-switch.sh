@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 #: title   between direct and ordinary mode, and stopped, under a running guest
 #: kernel  hpvm
+#: models  skylake broadwell
 #: labs    vmx svm
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 600
