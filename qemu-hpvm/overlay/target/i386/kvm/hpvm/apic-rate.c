@@ -17,6 +17,9 @@
 /* Of emulators, too, which don't set apic_bus_freq. */
 #define DEFAULT_RATE 1000000000ULL
 
+/* Hosts of one kind measure their rates a bit differently. */
+#define TOLERANCE_PPM 500
+
 static bool apic_rate_needed(void *opaque)
 {
     X86CPU *cpu = opaque;
@@ -50,10 +53,11 @@ bool x86_check_apic_rate(X86CPU *cpu)
     CPUX86State *env = &cpu->env;
     uint64_t theirs = env->incoming_apic_bus_freq ?: DEFAULT_RATE;
     uint64_t ours = env->apic_bus_freq ?: DEFAULT_RATE;
+    uint64_t difference = theirs > ours ? theirs - ours : ours - theirs;
 
     /* The next stream may not have it. */
     env->incoming_apic_bus_freq = 0;
-    if (theirs == ours) {
+    if (difference <= ours / 1000000 * TOLERANCE_PPM) {
         return true;
     }
     error_report("the guest's APIC timer counts at %" PRIu64 " Hz, and would "

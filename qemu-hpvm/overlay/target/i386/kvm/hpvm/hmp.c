@@ -11,38 +11,16 @@
 #include "monitor/monitor.h"
 #include "qapi/qapi-commands-hpvm-target.h"
 
-static char *reasons_string(HpvmVcpu *vcpu)
-{
-    GString *s = g_string_new(NULL);
-
-    for (HpvmReasonList *r = vcpu->reasons; r; r = r->next) {
-        g_string_append_printf(s, "%s%s", s->len ? "," : "",
-                               HpvmReason_str(r->value));
-    }
-    return g_string_free(s->len ? s : g_string_append(s, "-"), false);
-}
-
-static char *timer_reasons_string(HpvmVcpu *vcpu)
-{
-    GString *s = g_string_new(NULL);
-
-    for (HpvmTimerReasonList *r = vcpu->timer_reasons; r; r = r->next) {
-        g_string_append_printf(s, "%s%s", s->len ? "," : "",
-                               HpvmTimerReason_str(r->value));
-    }
-    return g_string_free(s->len ? s : g_string_append(s, "-"), false);
-}
-
-static char *irq_reasons_string(HpvmInterrupt *irq)
-{
-    GString *s = g_string_new(NULL);
-
-    for (HpvmIrqReasonList *r = irq->reasons; r; r = r->next) {
-        g_string_append_printf(s, "%s%s", s->len ? "," : "",
-                               HpvmIrqReason_str(r->value));
-    }
-    return g_string_free(s->len ? s : g_string_append(s, "-"), false);
-}
+/* The names of a list's members, all of which lists look alike. */
+#define NAMES(list, name) ({                                            \
+    GString *s_ = g_string_new(NULL);                                   \
+                                                                        \
+    for (typeof(list) r_ = (list); r_; r_ = r_->next) {                 \
+        g_string_append_printf(s_, "%s%s", s_->len ? "," : "",          \
+                               name(r_->value));                        \
+    }                                                                   \
+    g_string_free(s_->len ? s_ : g_string_append(s_, "-"), false);      \
+})
 
 static char *number_string(bool has, uint32_t number)
 {
@@ -63,7 +41,7 @@ static void print_interrupts(Monitor *mon, const HpvmInterruptList *list)
         g_autofree char *vcpu = number_string(irq->has_vcpu, irq->vcpu);
         g_autofree char *host_cpu = number_string(irq->has_host_cpu,
                                                   irq->host_cpu);
-        g_autofree char *reasons = irq_reasons_string(irq);
+        g_autofree char *reasons = NAMES(irq->reasons, HpvmIrqReason_str);
 
         monitor_printf(mon, "%4" PRIu32 " %8s  %-6s %4s %4s %6" PRIu8 "  %s\n",
                        irq->gsi, host_irq, HpvmInterruptWay_str(irq->way),
@@ -97,8 +75,9 @@ void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
                    "timer reasons");
     for (v = info->vcpus; v; v = v->next) {
         HpvmVcpu *vcpu = v->value;
-        g_autofree char *reasons = reasons_string(vcpu);
-        g_autofree char *timer_reasons = timer_reasons_string(vcpu);
+        g_autofree char *reasons = NAMES(vcpu->reasons, HpvmReason_str);
+        g_autofree char *timer_reasons = NAMES(vcpu->timer_reasons,
+                                              HpvmTimerReason_str);
         g_autofree char *host_cpu = number_string(vcpu->has_host_cpu,
                                                   vcpu->host_cpu);
 

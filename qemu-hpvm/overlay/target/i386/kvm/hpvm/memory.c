@@ -71,8 +71,6 @@ typedef struct HpvmMap {
     bool advised;
     /* Postcopy was switched on, for which QEMU unlocks all memory. */
     bool unlocked;
-    /* The guest is to be started when all is mapped. */
-    bool start;
 } HpvmMap;
 
 /* A device's memory isn't locked and may fault: leave it to the guest. */
@@ -240,8 +238,8 @@ static void step(void *opaque)
     if (map->ranges->len) {
         map->busy = true;
         async_run_on_cpu(first_cpu, map_some, RUN_ON_CPU_HOST_PTR(map));
-    } else if (map->start) {
-        map->start = false;
+    } else if (vm_start_pending) {
+        vm_start_pending = false;
         qmp_cont(&err);
         if (err) {
             error_report_err(err);
@@ -356,7 +354,6 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     HpvmMap *map = opaque;
 
     if (running) {
-        map->start = false;
         /* Postcopy was possible, and isn't used. */
         if ((map->advised || map->unlocked) &&
             !migration_in_incoming_postcopy()) {
@@ -379,7 +376,7 @@ void hpvm_memory_start(HpvmVM *vm, bool start)
 
     vm->map = map;
     map->kept = vm->keeps_mappings;
-    map->start = start;
+    vm_start_pending = start;
     map->ranges = g_array_new(false, false, sizeof(GpaRange));
     map->timer = timer_new_ms(QEMU_CLOCK_REALTIME, step, map);
     map->listener = (MemoryListener) {
