@@ -4,6 +4,8 @@
 
 GUEST_LOG=/run/guest.log
 GUEST_PID=
+QMP=/run/qmp
+QEMU_LOG=/run/qemu.log
 CR=$(printf '\r')
 
 stage() { echo "stage $*" >&3; }
@@ -77,17 +79,35 @@ host_has() {
 # in $GUEST_LOG. Commands for its monitor (QMP) go through qmp().
 start_guest() {
     : >$GUEST_LOG
-    rm -f /run/qmp.in /run/qmp.out
-    mkfifo /run/qmp.in /run/qmp.out
+    rm -f $QMP.in $QMP.out
+    mkfifo $QMP.in $QMP.out
     qemu -L /share -nodefaults -no-user-config -display none -m 192 \
         -name guest,debug-threads=on -no-reboot \
-        -chardev pipe,id=qmp,path=/run/qmp -mon chardev=qmp,mode=control \
+        -chardev pipe,id=qmp,path=$QMP -mon chardev=qmp,mode=control \
         -chardev file,id=serial,path=$GUEST_LOG -serial chardev:serial \
-        "$@" >/run/qemu.log 2>&1 &
+        "$@" >$QEMU_LOG 2>&1 &
     GUEST_PID=$!
     tail -f $GUEST_LOG | while read -r line; do echo "guest| ${line%"$CR"}"; done &
-    exec 4<>/run/qmp.in 5<>/run/qmp.out
+    exec 4<>$QMP.in 5<>$QMP.out
     echo '{"execute":"qmp_capabilities"}' >&4
+}
+
+# second WORD...: the words with a second guest in the place of the first, as in
+# 'second linux_guest ...' and 'second qmp query-status'. Its monitor, log and process are
+# its own.
+SECOND_PID=
+second() {
+    first_pid=$GUEST_PID
+    GUEST_LOG=/run/guest2.log GUEST_PID=$SECOND_PID QMP=/run/qmp2 QEMU_LOG=/run/qemu2.log
+    [ ! -p $QMP.in ] || exec 4<>$QMP.in 5<>$QMP.out
+    "$@"
+    second_status=$?
+    # What is in a pipe that nobody has open is lost, and QEMU may come to it later.
+    exec 6<>$QMP.in 7<>$QMP.out
+    SECOND_PID=$GUEST_PID
+    GUEST_LOG=/run/guest.log GUEST_PID=$first_pid QMP=/run/qmp QEMU_LOG=/run/qemu.log
+    [ ! -p $QMP.in ] || exec 4<>$QMP.in 5<>$QMP.out
+    return $second_status
 }
 
 # qmp COMMAND [ARGUMENTS]: the JSON answer. Events that arrive before it are dropped.
@@ -180,7 +200,7 @@ wait_guest() {
     exec 4>&- 5>&-
     sleep 1
     killall tail
-    sed 's/^/qemu| /' /run/qemu.log
+    sed 's/^/qemu| /' $QEMU_LOG
     return $status
 }
 
