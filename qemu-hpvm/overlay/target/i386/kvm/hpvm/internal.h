@@ -40,6 +40,7 @@ typedef struct HpvmVM {
     HpvmOptions options;
     bool enabled;
     bool hold;          /* hpvm-set-mode wants ordinary mode */
+    bool direct;        /* vCPU 0 is in direct mode, as KVM has told last */
     bool apic_rate_set; /* KVM knows options.apic_cycle_ns */
     uint64_t tsc_offset; /* of vCPU 0, restored */
     uint64_t features;  /* KVM_HPVM_F_* of the VM */

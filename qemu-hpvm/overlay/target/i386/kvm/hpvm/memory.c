@@ -29,16 +29,16 @@
 #include "internal.h"
 #include "trace.h"
 
-/* How long the memory map must be unchanged before it's mapped again. */
-#define SETTLE_MS 100
-
 /*
- * vCPU 0 maps memory for at most as long as that at a time; a guest that runs
- * goes on for PAUSE_MS in between, and the monitor is answered.
+ * How vCPU 0 maps memory: SETTLE_MS after the last change of the memory map,
+ * for at most STEP_NS at a time, with pauses of PAUSE_MS for the guest.  One
+ * that is in its firmware or in ordinary mode loses nothing by long steps, and
+ * what firmware has changed is mapped before it's direct.  An incoming one must
+ * not wait for the end of a step.
  */
-#define RUNNING_NS (1 * SCALE_MS)
-#define STOPPED_NS (5 * SCALE_MS)
-#define PAUSE_MS 10
+#define SETTLE_MS (map->vm->direct ? 100 : 10)
+#define STEP_NS ((patient(map) ? 20 : 1) * SCALE_MS)
+#define PAUSE_MS (map->vm->direct && runstate_is_running() ? 10 : 0)
 
 /* While vCPU 0 is where its mappings are not those of the others. */
 #define RETRY_MS 1000
@@ -52,6 +52,7 @@ typedef struct GpaRange {
 } GpaRange;
 
 typedef struct HpvmMap {
+    HpvmVM *vm;
     MemoryListener listener;
     NotifierWithReturn migration;
     NotifierWithReturn postcopy;
@@ -72,6 +73,11 @@ typedef struct HpvmMap {
     /* Postcopy was switched on, for which QEMU unlocks all memory. */
     bool unlocked;
 } HpvmMap;
+
+static bool patient(const HpvmMap *map)
+{
+    return !map->vm->direct && !runstate_check(RUN_STATE_INMIGRATE);
+}
 
 /* A device's memory isn't locked and may fault: leave it to the guest. */
 static bool is_mapped(MemoryRegion *mr)
@@ -172,11 +178,6 @@ static void map_piece(CPUState *cs, struct kvm_pre_fault_memory *piece)
     }
 }
 
-static int64_t allowed_ns(void)
-{
-    return runstate_is_running() ? RUNNING_NS : STOPPED_NS;
-}
-
 static void next_step(HpvmMap *map, int64_t ms)
 {
     timer_mod(map->timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + ms);
@@ -196,7 +197,7 @@ static void map_some(CPUState *cs, run_on_cpu_data data)
         return;
     }
     map->busy = true;
-    while (!map->advised && get_clock() - begin < allowed_ns() &&
+    while (!map->advised && get_clock() - begin < STEP_NS &&
            take_piece(map->ranges, &piece)) {
         bytes += piece.size;
         bql_unlock();
@@ -205,7 +206,7 @@ static void map_some(CPUState *cs, run_on_cpu_data data)
     }
     map->busy = false;
     trace_kvm_hpvm_prefault(bytes, get_clock() - begin);
-    next_step(map, runstate_is_running() ? PAUSE_MS : 0);
+    next_step(map, PAUSE_MS);
 }
 
 static bool lock_memory(void)
@@ -293,7 +294,9 @@ static void commit(MemoryListener *listener)
  */
 static void log_global_stop(MemoryListener *listener)
 {
-    map_all(container_of(listener, HpvmMap, listener), SETTLE_MS);
+    HpvmMap *map = container_of(listener, HpvmMap, listener);
+
+    map_all(map, SETTLE_MS);
 }
 
 /* A background snapshot protects pages: they are out of KVM's mappings then. */
@@ -375,6 +378,7 @@ void hpvm_memory_start(HpvmVM *vm, bool start)
     }
 
     vm->map = map;
+    map->vm = vm;
     map->kept = vm->keeps_mappings;
     vm_start_pending = start;
     map->ranges = g_array_new(false, false, sizeof(GpaRange));

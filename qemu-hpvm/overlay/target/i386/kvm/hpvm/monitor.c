@@ -283,6 +283,7 @@ int kvm_hpvm_handle_exit(CPUState *cs)
     const struct kvm_hpvm_exit *run = (void *)cs->kvm_run->padding;
     uint64_t why = run->reasons;
     HpvmReasonList *reasons;
+    HpvmVM *vm = hpvm_vm();
 
     trace_kvm_hpvm_state_change(cs->cpu_index, run->state, why);
     if (run->state > KVM_HPVM_STATE_DIRECT) {
@@ -294,9 +295,12 @@ int kvm_hpvm_handle_exit(CPUState *cs)
 
     reasons = reason_list(why);
     bql_lock();
+    if (cs == first_cpu) {
+        vm->direct = run->state == KVM_HPVM_STATE_DIRECT;
+    }
     qapi_event_send_hpvm_state_change(cs->cpu_index, (HpvmState)run->state,
                                       reasons);
-    if (hpvm_vm()->options.leave == HPVM_LEAVE_POLICY_STOP &&
+    if (vm->options.leave == HPVM_LEAVE_POLICY_STOP &&
         (why & STOP_REASONS)) {
         vm_stop(RUN_STATE_PAUSED);
     }
