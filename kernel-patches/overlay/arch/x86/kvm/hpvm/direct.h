@@ -12,6 +12,8 @@
 
 #include <asm/kvm_hpvm.h>
 
+#include "logic.h"
+
 struct irq_bypass_producer;
 struct kvm_hpvm_claim;
 struct kvm_kernel_irqfd;
@@ -45,15 +47,11 @@ struct kvm_hpvm_ops {
 	u64 (*reasons)(struct kvm_vcpu *vcpu);
 };
 
-/* A cluster of x2APIC's logical IDs, and how many APIC IDs the table has. */
-#define HPVM_CLUSTER_IDS	16
-#define HPVM_APIC_IDS		255	/* KVM takes 255 for a broadcast, too */
-#define HPVM_CLUSTERS		((HPVM_APIC_IDS + 1) / HPVM_CLUSTER_IDS)
-
 /**
  * struct kvm_hpvm_vm - whom an IPI, or a device's interrupt, may go to straight
  * @in_guest:	by APIC ID: the vCPU's state is in its pCPU's local APIC
- * @all:	@in_guest if it's everyone; 0: there are APIC IDs beyond a cluster's
+ * @all:	@in_guest if it's everyone whose APIC is enabled; 0: there are APIC IDs
+ *		beyond a cluster's
  * @phys:	by APIC ID: the pCPU's x2APIC ID
  * @bound:	by APIC ID: the vCPU has a pCPU; irqfds.lock, as what follows
  * @held:	by APIC ID: user space wants it ordinary
@@ -242,12 +240,14 @@ void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h);
 int kvm_hpvm_vm_create(struct kvm *kvm);
 void kvm_hpvm_vm_destroy(struct kvm *kvm);
 void kvm_hpvm_count_vcpus(struct kvm *kvm);
+void kvm_hpvm_apic_map_changed(struct kvm *kvm);
 void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held);
 void kvm_hpvm_table_bind(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_enter(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_leave(struct kvm_vcpu *vcpu);
-void kvm_hpvm_for_each_vcpu(void (*fn)(struct kvm_vcpu *vcpu, void *data), void *data);
+typedef void (*kvm_hpvm_vcpu_fn)(struct kvm_vcpu *vcpu, void *data);
+void kvm_hpvm_for_each_vcpu(kvm_hpvm_vcpu_fn fn, void *data);
 
 /* ipi.c */
 void kvm_hpvm_take_stray(void *guest, u8 vector);
@@ -437,7 +437,7 @@ static inline void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu) {}
 static inline void kvm_hpvm_vm_destroy(struct kvm *kvm) {}
 static inline void kvm_hpvm_asm_offsets(void) {}
 static inline void kvm_hpvm_count_vcpus(struct kvm *kvm) {}
-static inline void kvm_hpvm_update_irqs(struct kvm *kvm) {}
+static inline void kvm_hpvm_apic_map_changed(struct kvm *kvm) {}
 static inline void kvm_hpvm_update_route(struct kvm *kvm, unsigned int host_irq) {}
 
 static inline int kvm_hpvm_add_producer(struct kvm_kernel_irqfd *irqfd,

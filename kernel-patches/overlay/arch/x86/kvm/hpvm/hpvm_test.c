@@ -220,6 +220,26 @@ static void eoi_exits_while_a_handled_vector_is_under_way(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, hpvm_need_eoi_exit(irr, isr, handled));
 }
 
+static void shorthands_are_for_one_cluster(struct kunit *test)
+{
+	DECLARE_BITMAP(ids, HPVM_APIC_IDS + 1) = {};
+	unsigned int id;
+
+	KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), 0U);
+	__set_bit(0, ids);
+	__set_bit(5, ids);
+	KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), 0x21U);
+	bitmap_set(ids, 0, HPVM_CLUSTER_IDS);
+	KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), 0xffffU);
+
+	/* 255, which means all, among them. */
+	for (id = HPVM_CLUSTER_IDS; id <= HPVM_APIC_IDS; id++) {
+		__set_bit(id, ids);
+		KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), 0U);
+		__clear_bit(id, ids);
+	}
+}
+
 static void only_fixed_edge_triggered_msis_go_straight(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, hpvm_msi_reasons(0x31, APIC_DM_FIXED, false), 0ULL);
@@ -428,6 +448,7 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(lvtt_vectors_below_32_stay_out),
 	KUNIT_CASE(lvtt_keeps_no_other_bits),
 	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
+	KUNIT_CASE(shorthands_are_for_one_cluster),
 	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
 	KUNIT_CASE(msi_vectors_of_exceptions_and_of_class_15_stay_out),
 	KUNIT_CASE(no_forced_exit_is_left_behind),

@@ -8,6 +8,7 @@
  */
 
 #include <linux/bitops.h>
+#include <linux/find.h>
 #include <linux/kernel.h>
 #include <linux/kvm.h>
 #include <linux/math64.h>
@@ -19,6 +20,22 @@
 #include <asm/kvm_hpvm.h>
 
 #define HPVM_VECTOR_WORDS	8	/* of 32 bits: IRR, ISR, TMR */
+
+/* A cluster of x2APIC's logical IDs, and how many APIC IDs the table has. */
+#define HPVM_CLUSTER_IDS	16
+#define HPVM_APIC_IDS		255	/* KVM takes 255 for a broadcast, too */
+#define HPVM_CLUSTERS		((HPVM_APIC_IDS + 1) / HPVM_CLUSTER_IDS)
+
+/*
+ * The mask of the first cluster that stands for all @ids (HPVM_APIC_IDS + 1 bits, the
+ * last one for those beyond); 0 if there are others.
+ */
+static inline u32 hpvm_shorthand_mask(const unsigned long *ids)
+{
+	if (find_next_bit(ids, HPVM_APIC_IDS + 1, HPVM_CLUSTER_IDS) <= HPVM_APIC_IDS)
+		return 0;
+	return ids[0];
+}
 
 /* The TPR that holds back a source that doesn't stop; the doorbell's class is 15. */
 #define HPVM_STORM_TPR		0xe0

@@ -16,6 +16,7 @@
 
 #include "../lapic.h"
 #include "direct.h"
+#include "logic.h"
 
 int kvm_hpvm_vm_create(struct kvm *kvm)
 {
@@ -38,26 +39,36 @@ void kvm_hpvm_vm_destroy(struct kvm *kvm)
 }
 
 /*
- * Shorthands ("all", "all but self") are for vCPUs that can be named by one mask,
- * the first cluster's.  A new vCPU ends that until it's bound.
+ * Shorthands ("all", "all but self") are for vCPUs that can be named by one mask, the
+ * first cluster's.  They mean those whose local APIC is enabled: one that the guest
+ * hasn't started, or has stopped, takes no interrupt, as __apic_accept_irq() has it.
+ *
+ * A vCPU that is about to change that comes here afterwards, before it goes on: under
+ * the lock, so that the last one to write has seen what all of them have changed.
+ * Process context.
  */
 void kvm_hpvm_count_vcpus(struct kvm *kvm)
 {
+	DECLARE_BITMAP(ids, HPVM_APIC_IDS + 1) = {};
 	struct kvm_hpvm_vm *vm = kvm->arch.hpvm;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
-	u32 all = 0;
 
 	if (!vm)
 		return;
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (vcpu->vcpu_id >= HPVM_CLUSTER_IDS) {
-			all = 0;
-			break;
-		}
-		all |= BIT(vcpu->vcpu_id);
-	}
-	WRITE_ONCE(vm->all, all);
+	guard(spinlock_irq)(&kvm->irqfds.lock);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (lapic_in_kernel(vcpu) && kvm_apic_hw_enabled(vcpu->arch.apic) &&
+		    kvm_apic_sw_enabled(vcpu->arch.apic))
+			__set_bit(min(vcpu->vcpu_id, HPVM_APIC_IDS), ids);
+	WRITE_ONCE(vm->all, hpvm_shorthand_mask(ids));
+}
+
+/* Process context, may sleep. */
+void kvm_hpvm_apic_map_changed(struct kvm *kvm)
+{
+	kvm_hpvm_count_vcpus(kvm);
+	kvm_hpvm_update_irqs(kvm);
 }
 
 /*
@@ -119,7 +130,7 @@ void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu)
 }
 
 /* Call @fn, which mustn't sleep, for each vCPU of each VM.  Process context. */
-void kvm_hpvm_for_each_vcpu(void (*fn)(struct kvm_vcpu *vcpu, void *data), void *data)
+void kvm_hpvm_for_each_vcpu(kvm_hpvm_vcpu_fn fn, void *data)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm *kvm;

@@ -1,0 +1,9 @@
+# shellcheck shell=sh
+#: title   what an IPI to all CPUs costs the unpatched host
+#: kernel  stock
+#: cpus    8
+#: exact   yes
+#: timeout 600
+#: groups  overhead
+
+measure_broadcasts
