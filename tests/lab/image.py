@@ -231,8 +231,8 @@ def base(config):
         roms = option_roms(config)
         kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
         status = os.path.join(config.top, "scripts", "hpvm-status")
-        kexec = os.path.join(programs, "kexec")
-        inputs = [config.qemu, status, kexec, guest_kernel(config), guest_initrd(config),
+        tools = [os.path.join(programs, name) for name in ("kexec", "broadcast")]
+        inputs = [config.qemu, status, *tools, guest_kernel(config), guest_initrd(config),
                   *kernels, *roms, *FIRMWARE, __file__]
         if newer(target, *inputs):
             return target
@@ -249,7 +249,8 @@ def base(config):
                 cpio.link("bin/" + applet, "busybox")
         cpio.program("bin/qemu", config.qemu)
         cpio.copy("bin/hpvm-status", status)
-        cpio.copy("bin/kexec", kexec)
+        for tool in tools:
+            cpio.copy("bin/" + os.path.basename(tool), tool)
         cpio.program("bin/cyclictest", CYCLICTEST)
         for library in sorted({*libraries(config.qemu), *libraries(CYCLICTEST)}):
             cpio.copy(library.lstrip("/"), os.path.realpath(library))

@@ -650,6 +650,23 @@ other_guest() {
     exec 4>&- 5>&-
 }
 
+# measure_broadcasts [NOT]: what an IPI to all CPUs of the host costs, to 2, 4 and 8 of them, the
+# others offline; CPU NOT, the last one, is none of them.
+measure_broadcasts() {
+    for n in 8 4 2; do
+        for cpu in 7 6 5 4 3 2 1; do
+            [ $cpu -lt $n ] || echo 0 >/sys/devices/system/cpu/cpu$cpu/online
+        done
+        is "$n: they are all of the host's" \
+            "$(ls -d /sys/devices/system/cpu/cpu*/topology | wc -l)" $((n + ${1:+1}+0))
+        check "$n: broadcasts were measured" \
+            taskset -c 0 broadcast "$(seq -s , 0 $((n - 1)))" "${ROUNDS:-300}" >/run/broadcast
+        while read -r key value; do
+            data "$n.$key $value"
+        done </run/broadcast
+    done
+}
+
 # snapshot PREFIX: sets PREFIX_NAME, what the kernel has counted on CPU 1 and KVM's exits
 # of the guest, without a new process.
 snapshot() {
