@@ -185,9 +185,9 @@ static bool update_some(struct kvm *kvm, unsigned long change)
  * it returns, devices raise the interrupts of a vCPU that isn't bound any more in the
  * host.
  *
- * Each is decided under the lock, for what is true then.  If something changes meanwhile
- * (the lock is dropped now and then), whoever changes it comes here, too, and decides all
- * of them once more; those that it has decided needn't be here.
+ * Each is decided for what is true under the lock, which is dropped now and then.  If
+ * something changes meanwhile, whoever has changed it comes here, too, and all of them are
+ * decided once more, each by the one or by the other.
  */
 void kvm_hpvm_update_irqs(struct kvm *kvm)
 {
