@@ -206,5 +206,15 @@ void hpvm_stray_to(unsigned int cpu, void (*stray)(void *guest, u8 vector), void
 u32 hpvm_apic_bus_khz(void);
 bool hpvm_deadline_sticky(void);
 
+/* IRQs off. */
+static inline bool hpvm_this_cpu_dedicated(void)
+{
+	return this_cpu_read(hpvm_pcpu.dedicated);
+}
+
+#else
+
+static inline bool hpvm_this_cpu_dedicated(void) { return false; }
+
 #endif /* CONFIG_KVM_HPVM */
 #endif /* _ASM_X86_HPVM_H */

@@ -122,6 +122,15 @@ static void hpvm_cpu_exit(void *data)
 	hpvm_set_spurious_vector(SPURIOUS_APIC_VECTOR);
 
 	hpvm_ipi_dedicate(false);
+
+	/*
+	 * AMD's error thresholds: a counter that ran over while its interrupt was masked
+	 * raises no other until the handler has reset it.
+	 */
+	for (i = 0; i < ARRAY_SIZE(hpvm_lvts); i++)
+		if (hpvm_lvts[i] >= APIC_EILVT(0) && hpvm_has_lvt(hpvm_lvts[i]) &&
+		    !(p->lvt[i] & APIC_LVT_MASKED) && !hpvm_lvt_stays(p->lvt[i]))
+			__apic_send_IPI_self(p->lvt[i] & APIC_VECTOR_MASK);
 }
 
 static bool hpvm_no_guest(void)
@@ -269,6 +278,7 @@ int hpvm_cpus_take(const struct cpumask *cpus, struct pid *holder, unsigned int 
 	}
 	hpvm_clock_take(cpus);
 	on_each_cpu_mask(cpus, hpvm_cpu_enter, NULL, true);
+	hpvm_mce_take(cpus);
 	/* Senders that had looked at ->dedicated before are done after this. */
 	synchronize_rcu();
 	for_each_cpu(cpu, cpus)
@@ -291,6 +301,7 @@ static void hpvm_give(const struct cpumask *cpus)
 	on_each_cpu_mask(cpus, hpvm_cpu_quiesce_lapic, NULL, true);
 	hpvm_clock_give(cpus);
 	on_each_cpu_mask(cpus, hpvm_cpu_exit, NULL, true);
+	hpvm_mce_give(cpus);
 	/* Who saw the CPUs dedicated has raised its work; that must still be done. */
 	synchronize_rcu();
 	hpvm_clock_given(cpus);
