@@ -113,6 +113,7 @@ static void hpvm_cpu_exit(void *data)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	unsigned int i;
+	u8 vector;
 
 	/* Errors that the guest caused are not the host's to report. */
 	apic_write(APIC_ESR, 0);
@@ -124,13 +125,16 @@ static void hpvm_cpu_exit(void *data)
 	hpvm_ipi_dedicate(false);
 
 	/*
-	 * AMD's error thresholds: a counter that ran over while its interrupt was masked
-	 * raises no other until the handler has reset it.
+	 * Machine-check interrupts: a counter of AMD's that ran over while its own was
+	 * masked raises no other until the handler has reset it.
 	 */
-	for (i = 0; i < ARRAY_SIZE(hpvm_lvts); i++)
-		if (hpvm_lvts[i] >= APIC_EILVT(0) && hpvm_has_lvt(hpvm_lvts[i]) &&
-		    !(p->lvt[i] & APIC_LVT_MASKED) && !hpvm_lvt_stays(p->lvt[i]))
-			__apic_send_IPI_self(p->lvt[i] & APIC_VECTOR_MASK);
+	for (i = 0; i < ARRAY_SIZE(hpvm_lvts); i++) {
+		if (!hpvm_has_lvt(hpvm_lvts[i]) || p->lvt[i] & APIC_LVT_MASKED)
+			continue;
+		vector = p->lvt[i] & APIC_VECTOR_MASK;
+		if (vector == THRESHOLD_APIC_VECTOR || vector == DEFERRED_ERROR_VECTOR)
+			__apic_send_IPI_self(vector);
+	}
 }
 
 static bool hpvm_no_guest(void)
@@ -436,6 +440,7 @@ static int hpvm_pm_notify(struct notifier_block *nb, unsigned long event, void *
 {
 	if (event != PM_SUSPEND_PREPARE && event != PM_HIBERNATION_PREPARE)
 		return NOTIFY_DONE;
+	hpvm_cpus_given();
 	if (cpumask_empty(&hpvm_cpus))
 		return NOTIFY_DONE;
 	pr_err("can't suspend: CPUs %*pbl are dedicated to guests\n",
