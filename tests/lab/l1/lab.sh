@@ -428,8 +428,7 @@ measure_messages() {
 }
 
 # measure_hackbench NAME VCPUS QEMU-ARGUMENT...: the Linux guest runs hackbench's load,
-# $LOOPS times 400 messages, and idles with HLT. It stays when it's done: CPUs that end
-# are in HLT with interrupts off (see add_vcpus).
+# $LOOPS times 400 messages, and idles with HLT. It stays when it's done.
 measure_hackbench() {
     name=$1
     VCPUS=$2
@@ -444,7 +443,7 @@ direct_ipis() {
 
 # measure_ipis NAME MESSAGES GUEST-CMDLINE QEMU-ARGUMENT...: a guest that sends so many
 # messages. It's there until it has been asked for its IPIs. With PIN_CPU set the vCPUs
-# are pinned; with PLUG, all but the first are plugged in.
+# are pinned.
 measure_ipis() {
     name=$1
     wanted=$2
@@ -452,14 +451,6 @@ measure_ipis() {
     shift 3
     count_start
     linux_guest "$guest_cmdline" "$@"
-    if [ -n "$PLUG" ]; then
-        # Where HLT doesn't exit a vCPU leaves nothing of its CPU to QEMU.
-        all=$VCPUS VCPUS=1
-        pin_vcpus "$PIN_CPU"
-        await_guest 120 hpvm:.ready
-        VCPUS=$all
-        check "$name: vCPUs were added" add_vcpus
-    fi
     if [ -n "$PIN_CPU" ]; then
         check "$name: the vCPUs are pinned, CPU $PIN_CPU and up" pin_vcpus "$PIN_CPU"
     fi
@@ -515,7 +506,7 @@ measure_bench() {
         trace_exits
         turns=turns
     fi
-    start_guest -kernel /guest/bench.elf \
+    start_guest -kernel /guest/bench.elf ${PIN_CPU:+-S} \
         -append "cpus=$VCPUS rounds=$ROUNDS marks=$((ROUNDS / 4)) $turns" "$@"
     if [ -n "$HOLD" ]; then
         qmp hpvm-set-mode '{"mode":"ordinary"}' >/dev/null
@@ -524,10 +515,6 @@ measure_bench() {
         check "and is held" hpvm_state ordinary
     fi
     if [ -n "$PIN_CPU" ]; then
-        check "the guest started" await_guest 30 hpvm:.started
-        # While it's stopped, so that it measures nothing on other CPUs.
-        qmp stop >/dev/null
-        check "vCPUs were added" add_vcpus
         check "the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
         qmp cont >/dev/null
     fi
@@ -583,23 +570,6 @@ count_events() {
     while read -r event; do
         data "$event"
     done </run/event_exits
-}
-
-# add_vcpus: plug in those after the first. The firmware would leave them in HLT with
-# interrupts off, and there, without HLT exits, Bochs 2.7 doesn't let the host's
-# interrupts end the guest's sleep, as a real CPU does.
-add_vcpus() {
-    id=1
-    while [ $id -lt "$VCPUS" ]; do
-        answer=$(qmp device_add "{\"driver\":\"host-x86_64-cpu\",\"id\":\"cpu$id\",
-            \"socket-id\":0,\"die-id\":0,\"core-id\":$id,\"thread-id\":0}")
-        case $answer in
-        *'"return"'*) ;;
-        *)  echo "device_add: $answer"
-            return 1 ;;
-        esac
-        id=$((id + 1))
-    done
 }
 
 # exits_of REASON: of the last count_report.

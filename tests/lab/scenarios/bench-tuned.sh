@@ -14,4 +14,4 @@ export PIN_CPU=1
 keep_awake
 VCPUS=$BENCH_VCPUS
 ROUNDS=100
-measure_bench -accel kvm -cpu host,-monitor -overcommit cpu-pm=on -smp 1,maxcpus="$VCPUS"
+measure_bench -accel kvm -cpu host,-monitor -overcommit cpu-pm=on -smp "$VCPUS"

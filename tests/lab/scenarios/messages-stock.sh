@@ -10,8 +10,7 @@
 # does, and are counted alike.
 PIN_CPU=1
 keep_awake
-PLUG=yes
 : "${LOOPS:=100}"
 measure_hackbench messages 8 -accel kvm -cpu "$LINUX_CPU,kvm-pv-ipi=off" \
-    -overcommit cpu-pm=on -smp 1,maxcpus=8
+    -overcommit cpu-pm=on -smp 8
 check "IPIs are exits" [ "$ICR_WRITES" -gt 0 ]

@@ -6,9 +6,7 @@
 #: timeout 900
 #: groups  long
 
-# With HLT exits off, the firmware's HLT with interrupts off would never end on the
-# other vCPUs: Bochs 2.7 forgets that a host interrupt is an exit there, too. The
-# guest idles by polling, so there is no HLT in the interval anyway.
 PIN_CPU=1
-measure_messages messages 4 -accel kvm -cpu "$LINUX_CPU,kvm-pv-ipi=off"
+keep_awake
+measure_messages messages 4 -accel kvm -cpu "$LINUX_CPU,kvm-pv-ipi=off" -overcommit cpu-pm=on
 check "IPIs are exits" [ "$ICR_WRITES" -gt 0 ]
