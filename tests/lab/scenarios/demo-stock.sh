@@ -7,7 +7,6 @@
 #: groups  demo
 
 export PIN_CPU=1
-keep_awake
 set -- -accel kvm -cpu "$LINUX_CPU" -overcommit cpu-pm=on
 measure_timers poll "idle=poll" "$@"
 measure_timers default "" "$@"

@@ -9,7 +9,6 @@
 # IPIs by ICR: x2APIC's clusters reach all eight CPUs with one write, as the hypercall
 # does, and are counted alike.
 PIN_CPU=1
-keep_awake
 : "${LOOPS:=100}"
 measure_hackbench messages 8 -accel kvm -cpu "$LINUX_CPU,kvm-pv-ipi=off" \
     -overcommit cpu-pm=on -smp 8

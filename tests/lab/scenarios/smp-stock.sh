@@ -7,6 +7,5 @@
 #: groups  long
 
 PIN_CPU=1
-keep_awake
 measure_messages messages 4 -accel kvm -cpu "$LINUX_CPU,kvm-pv-ipi=off" -overcommit cpu-pm=on
 check "IPIs are exits" [ "$ICR_WRITES" -gt 0 ]
