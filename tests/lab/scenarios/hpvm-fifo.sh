@@ -3,7 +3,7 @@
 #: kernel  hpvm
 #: labs    vmx svm
 #: cpus    3
-#: timeout 300
+#: timeout 900
 #: files   /usr/bin/chrt
 #: groups.vmx long
 #: groups.svm check svm

@@ -3,7 +3,7 @@
 #: kernel  hpvm
 #: labs    vmx svm
 #: cpus    4
-#: timeout 600
+#: timeout 900
 #: groups.vmx long
 #: groups.svm check svm
 
