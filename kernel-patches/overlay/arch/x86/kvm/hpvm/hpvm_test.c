@@ -405,6 +405,7 @@ static int take(unsigned int cpu)
 
 	if (!r)
 		hpvm_cpu_give(cpu);
+	hpvm_cpus_given();
 	return r;
 }
 
