@@ -9,7 +9,7 @@ scratch
 unset HPVM_CACHE OFFLINE
 
 copy=$SCRATCH/copy
-mkdir -p "$copy"/{kernel-patches,qemu-hpvm} "$SCRATCH"/{bin,empty,files}
+mkdir -p "$copy"/{kernel-patches,qemu-hpvm,tests/lab/bochs} "$SCRATCH"/{bin,empty,files}
 cp -r configure scripts "$copy"
 cache=$SCRATCH/cache
 conf() {
@@ -26,6 +26,8 @@ echo 9.2.0 >"$SCRATCH/old/qemu/VERSION"
 tar -C "$SCRATCH" -cJf "$SCRATCH/deb/usr/src/linux-source-6.12.tar.xz" linux
 # Somebody else's, which git wouldn't touch.
 tar -C "$SCRATCH" --owner=1234 -cJf "$SCRATCH/files/qemu_1.orig.tar.xz" qemu
+# It's only fetched.
+echo bochs >"$SCRATCH/files/bochs_1.orig.tar.xz"
 for package in deb=linux-source-6.12 guest=linux-image-6.1.0-1-cloud-amd64; do
     printf 'Package: %s\nVersion: 6.12.7-1\nArchitecture: all\nMaintainer: A <a@localhost>\nDescription: test\n' \
         "${package#*=}" >"$SCRATCH/${package%=*}/DEBIAN/control"
@@ -39,6 +41,8 @@ locks() { # VERSION of the Linux package that is locked
         "$1" "$(sum linux-source-6.12_1_all.deb)" linux-image-6.1.0-1-cloud-amd64_1_all.deb \
         "$(sum linux-image-6.1.0-1-cloud-amd64_1_all.deb)" >"$copy/kernel-patches/base.lock"
     printf 'src:qemu 1 qemu_1.orig.tar.xz %s\n' "$(sum qemu_1.orig.tar.xz)" >"$copy/qemu-hpvm/base.lock"
+    printf 'src:bochs 1 bochs_1.orig.tar.xz %s\n' "$(sum bochs_1.orig.tar.xz)" \
+        >"$copy/tests/lab/bochs/base.lock"
 }
 locks 1
 

@@ -135,8 +135,7 @@ def make(config, scenario, settings, directory):
     packages = next(n for n in range(1, cores + 1) if cores % n == 0 and cores // n <= 8)
     witness = "".join(f", cpu{n}=report" for n in scenario.witness.split())
     image.write(os.path.join(directory, "bochsrc"),
-                BOCHSRC.format(model=MODELS[scenario.model], bios=BIOS, vga_bios=VGA_BIOS, packages=packages,
-                               cores=cores // packages, threads=threads,
-                               memory=scenario.memory,
-                               witness=witness).encode())
+                BOCHSRC.format(model=MODELS[scenario.model], bios=BIOS, vga_bios=VGA_BIOS,
+                               packages=packages, cores=cores // packages, threads=threads,
+                               memory=scenario.memory, witness=witness).encode())
     return [iso]

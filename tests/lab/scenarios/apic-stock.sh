@@ -16,7 +16,7 @@ for mode in deadline oneshot periodic self; do
     is "$mode: all interrupts arrived" "$(figure timers_fired)" $COUNT
 done
 
-# A deadline that has passed when the guest gets to STI and HLT: see README.md on Bochs.
+# A deadline that has passed when the guest gets to STI and HLT: the window's exit wakes it.
 if [ "$LAB" = vmx ]; then
     measure_apic late "deadline hlt ahead=1000 count=$COUNT" \
         -accel kvm -cpu host -overcommit cpu-pm=on
