@@ -68,12 +68,14 @@ static int compare(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	int cpus[MAX_CPUS], n = 0, rounds, i;
+	int cpus[MAX_CPUS], n = 0, rounds = 0, i;
 	pthread_t thread;
 	uint64_t *ticks;
 	char *list;
 
-	if (argc != 3 || (rounds = atoi(argv[2])) <= 0)
+	if (argc == 3)
+		rounds = atoi(argv[2]);
+	if (rounds <= 0)
 		errx(1, "usage: broadcast CPU,CPU,... ROUNDS");
 	for (list = argv[1]; *list && n < MAX_CPUS; list += *list == ',')
 		cpus[n++] = strtol(list, &list, 10);

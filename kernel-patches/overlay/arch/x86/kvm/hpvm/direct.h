@@ -247,7 +247,7 @@ void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_enter(struct kvm_vcpu *vcpu);
 void kvm_hpvm_table_leave(struct kvm_vcpu *vcpu);
 typedef void (*kvm_hpvm_vcpu_fn)(struct kvm_vcpu *vcpu, void *data);
-void kvm_hpvm_for_each_vcpu(kvm_hpvm_vcpu_fn fn, void *data);
+void kvm_hpvm_visit_vcpus(kvm_hpvm_vcpu_fn fn, void *data);
 
 /* ipi.c */
 void kvm_hpvm_take_stray(void *guest, u8 vector);

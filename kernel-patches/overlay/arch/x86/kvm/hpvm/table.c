@@ -130,7 +130,7 @@ void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu)
 }
 
 /* Call @fn, which mustn't sleep, for each vCPU of each VM.  Process context. */
-void kvm_hpvm_for_each_vcpu(kvm_hpvm_vcpu_fn fn, void *data)
+void kvm_hpvm_visit_vcpus(kvm_hpvm_vcpu_fn fn, void *data)
 {
 	struct kvm_vcpu *vcpu;
 	struct kvm *kvm;
@@ -142,7 +142,7 @@ void kvm_hpvm_for_each_vcpu(kvm_hpvm_vcpu_fn fn, void *data)
 		kvm_for_each_vcpu(i, vcpu, kvm)
 			fn(vcpu, data);
 }
-EXPORT_SYMBOL_GPL(kvm_hpvm_for_each_vcpu);
+EXPORT_SYMBOL_GPL(kvm_hpvm_visit_vcpus);
 
 /* From here on IPIs may come straight to this CPU.  IRQs off. */
 void kvm_hpvm_table_enter(struct kvm_vcpu *vcpu)

@@ -197,7 +197,7 @@ void vmx_hpvm_pi_cpus_taken(const struct cpumask *cpus)
 	/* What is loaded there is put, and loaded again. */
 	for_each_cpu(cpu, cpus)
 		hpvm_switch_tasks(cpu);
-	kvm_hpvm_for_each_vcpu(leave_cpus, &taken);
+	kvm_hpvm_visit_vcpus(leave_cpus, &taken);
 
 	/* What was sent before is on its way: let it arrive, as fixup_irqs() does. */
 	if (taken.found)
