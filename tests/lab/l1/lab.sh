@@ -381,6 +381,11 @@ vmx) : "${TIMERS:=1000}" "${PERIOD_US:=1000}" ;;
 svm) : "${TIMERS:=500}" "${PERIOD_US:=10000}" ;;
 esac
 
+# keep_awake: where KVM has a housekeeping CPU inject a guest's timer (pi_inject_timer), the timer
+# moves there only if that CPU is to wake up earlier anyway: it can't be told to from afar. So
+# CPU 0 wakes up each 100 us.
+keep_awake() { taskset -c 0 cyclictest -q -m -p 90 -t 1 -i 100 >/dev/null & }
+
 # measure_timers NAME GUEST-CMDLINE QEMU-ARGUMENT...: the Linux guest with the timer
 # workload ($TIMERS timers, one every $PERIOD_US), its exits counted. With PIN_CPU set,
 # the vCPU is pinned there, as stock KVM needs.

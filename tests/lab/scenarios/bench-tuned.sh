@@ -11,6 +11,7 @@
 # MWAIT is hidden from the guest in all columns, so that it idles with HLT.
 
 export PIN_CPU=1
+keep_awake
 VCPUS=$BENCH_VCPUS
 ROUNDS=100
 measure_bench -accel kvm -cpu host,-monitor -overcommit cpu-pm=on -smp "$VCPUS"
