@@ -87,7 +87,7 @@ def grouped_bars(path, title, names, groups, footer):
            f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#ffffff"/>',
            _text(24, 34, title, 19, weight="600")]
     # Bare metal in grey: what the others are compared with.
-    colours = (COLOURS[5], COLOURS[4], COLOURS[1], COLOURS[0])
+    colours = (COLOURS[5], COLOURS[4], COLOURS[1], COLOURS[3], COLOURS[0])
     x = 24
     for colour, name in zip(colours, names):
         out += [f'<rect x="{x}" y="52" width="12" height="12" rx="2" fill="{colour}"/>',

@@ -9,6 +9,8 @@
 #: timeout     900
 #: groups      bench
 
+# As bench-tuned.
+keep_awake
 HOLD=yes
 VCPUS=$BENCH_VCPUS
 ROUNDS=100

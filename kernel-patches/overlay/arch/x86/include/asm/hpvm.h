@@ -97,6 +97,8 @@ struct hpvm_vcpu_status {
  * @holder:	who the CPU is dedicated to
  * @stray:	takes an interrupt of the guest that arrives in the host
  * @guest:	for @stray
+ * @posts:	the vCPU takes notifications of posted interrupts as such
+ * @posting:	CPUs that are about to send one, or looking whether they may
  * @vcpu:	for the administrator
  * @lvt:	host's values of the LVT entries masked while dedicated
  */
@@ -115,6 +117,8 @@ struct hpvm_pcpu {
 	struct pid		*holder;
 	void			(*stray)(void *guest, u8 vector);
 	void			*guest;
+	bool			posts;
+	atomic_t		posting;
 	struct hpvm_vcpu_status	vcpu;
 	u32			lvt[10];
 };
@@ -197,6 +201,8 @@ void hpvm_clock_event(struct hpvm_clock *clock);
 int hpvm_window_init(void);
 unsigned int hpvm_window_drain(unsigned long *seen, unsigned int limit);
 bool hpvm_window_accept(u8 vector, unsigned long *seen);
+
+void hpvm_allow_posting(unsigned int cpu, bool allow);
 
 /* stray.c: interrupts of the guest that arrive in the host. */
 void hpvm_switch_tasks(unsigned int cpu);

@@ -18,7 +18,9 @@
  */
 #define pr_fmt(fmt) "hpvm: " fmt
 
+#include <linux/cleanup.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/irq_work.h>
 #include <linux/processor.h>
@@ -95,6 +97,50 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 	}
 }
 
+/* Pairs with hpvm_allow_posting(): that waits for who has seen the flag. */
+static bool hpvm_post(unsigned int cpu)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+	bool may;
+
+	guard(preempt)();
+	atomic_inc(&p->posting);
+	smp_mb__after_atomic();
+	may = READ_ONCE(p->posts);
+	if (may)
+		apic->send_IPI(cpu, POSTED_INTR_VECTOR);
+	smp_mb__before_atomic();
+	atomic_dec(&p->posting);
+	return may;
+}
+
+/**
+ * hpvm_allow_posting - may posted-interrupt notifications be sent to a dedicated CPU?
+ * @cpu:	the CPU
+ * @allow:	its vCPU has external-interrupt exiting and posted interrupts, and keeps
+ *		them until this is called with false
+ *
+ * While they may, that vector is the host's on this CPU.  When it returns from false,
+ * none is on its way: either hpvm_post() sees the flag cleared, or ->posting is seen
+ * here until its interrupt is sent; and that takes far less to arrive than the delay.
+ * Process context.
+ */
+void hpvm_allow_posting(unsigned int cpu, bool allow)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+
+	if (p->posts == allow)
+		return;
+	WRITE_ONCE(p->posts, allow);
+	if (allow)
+		return;
+	smp_mb();
+	while (atomic_read(&p->posting))
+		cpu_relax();
+	udelay(50);
+}
+EXPORT_SYMBOL_GPL(hpvm_allow_posting);
+
 static void hpvm_raise_vector(unsigned int cpu, int vector)
 {
 	switch (vector) {
@@ -117,6 +163,10 @@ static void hpvm_raise_vector(unsigned int cpu, int vector)
 		hpvm_raise(cpu, HPVM_WORK_REBOOT);
 		break;
 	case POSTED_INTR_VECTOR:
+		/* A vCPU that is held ordinary takes it without an exit. */
+		if (hpvm_post(cpu))
+			break;
+		fallthrough;
 	case POSTED_INTR_NESTED_VECTOR:
 		/*
 		 * To a vCPU in guest mode: an exit is all that they ask for.  (The one

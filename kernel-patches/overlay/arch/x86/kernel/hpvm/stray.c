@@ -41,7 +41,8 @@ bool __hpvm_stray(void)
 	if (!p->stray)
 		return false;
 	vector = hpvm_vector_in_service();
-	if (!vector || vector == X86_PLATFORM_IPI_VECTOR)
+	if (!vector || vector == X86_PLATFORM_IPI_VECTOR ||
+	    (vector == POSTED_INTR_VECTOR && p->posts))
 		return false;
 
 	hpvm_x2apic_write(APIC_EOI, 0);

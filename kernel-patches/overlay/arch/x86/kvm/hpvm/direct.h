@@ -219,6 +219,7 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap);
 void __cold __kvm_hpvm_update(struct kvm_vcpu *vcpu);
 void __cold __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu);
 void kvm_hpvm_end(struct kvm_vcpu *vcpu);
+void kvm_hpvm_unsettle(struct kvm_vcpu *vcpu);
 void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu);
 void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report);
 void kvm_hpvm_report_status(struct kvm_vcpu *vcpu);

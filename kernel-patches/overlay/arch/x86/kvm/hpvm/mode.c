@@ -280,7 +280,7 @@ void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report)
 		return;
 	h->report = report;
 	h->told = HPVM_UNTOLD;
-	h->settled = false;
+	kvm_hpvm_unsettle(vcpu);
 	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
 }
 
@@ -295,6 +295,29 @@ void kvm_hpvm_report_status(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(s->timer, h->timer);
 	WRITE_ONCE(s->reasons, h->reasons);
 	WRITE_ONCE(s->timer_reasons, h->timer_reasons);
+}
+
+/*
+ * Held, and for no other reason: the vCPU is as one of any other VM until user space lets
+ * it go, and nothing is decided again.  Notifications of posted interrupts may come to it.
+ */
+static void settle(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	if (h->reasons != KVM_HPVM_REASON_HELD)
+		return;
+	h->settled = true;
+	hpvm_allow_posting(h->pcpu, kvm_vcpu_apicv_active(vcpu));
+}
+
+/* What was settled isn't any more.  Process context. */
+void kvm_hpvm_unsettle(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	h->settled = false;
+	hpvm_allow_posting(h->pcpu, false);
 }
 
 /* Before events are injected; vCPU loaded, IRQs on. */
@@ -335,7 +358,7 @@ void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
 	update_hlt(vcpu);
 	report_change(vcpu);
 	kvm_hpvm_report_status(vcpu);
-	h->settled = h->reasons == KVM_HPVM_REASON_HELD;
+	settle(vcpu);
 }
 
 /*
@@ -353,6 +376,7 @@ void __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 /* The vCPU is about to be unbound: from here on it's as one of any other VM.  As above. */
 void kvm_hpvm_end(struct kvm_vcpu *vcpu)
 {
+	kvm_hpvm_unsettle(vcpu);
 	__kvm_hpvm_quiesce(vcpu);
 	vcpu->arch.hpvm->reasons = 0;
 	update_apicv(vcpu);

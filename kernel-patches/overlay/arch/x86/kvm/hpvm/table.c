@@ -91,7 +91,7 @@ void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
 	h->hold = held;
-	h->settled = false;
+	kvm_hpvm_unsettle(vcpu);
 	assign_and_update(vcpu, h->vm->held, held);
 }
 
