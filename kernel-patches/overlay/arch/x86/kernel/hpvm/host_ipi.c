@@ -105,10 +105,12 @@ static bool hpvm_post(unsigned int cpu)
 
 	guard(preempt)();
 	atomic_inc(&p->posting);
+	/* Pairs with that in hpvm_allow_posting(): one of the two sees the other's. */
 	smp_mb__after_atomic();
 	may = READ_ONCE(p->posts);
 	if (may)
 		apic->send_IPI(cpu, POSTED_INTR_VECTOR);
+	/* The interrupt is sent before it isn't seen to be any more. */
 	smp_mb__before_atomic();
 	atomic_dec(&p->posting);
 	return may;
@@ -134,10 +136,11 @@ void hpvm_allow_posting(unsigned int cpu, bool allow)
 	WRITE_ONCE(p->posts, allow);
 	if (allow)
 		return;
+	/* Pairs with that in hpvm_post(). */
 	smp_mb();
 	while (atomic_read(&p->posting))
 		cpu_relax();
-	udelay(50);
+	udelay(9);
 }
 EXPORT_SYMBOL_GPL(hpvm_allow_posting);
 
