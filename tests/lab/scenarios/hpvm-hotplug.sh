@@ -16,6 +16,8 @@ new_task_runs_on() {
     cut -d' ' -f39 /proc/$!/stat
     kill $!
 }
+# The CPUs that the vCPU's thread may run on.
+vcpu_affinity() { sed -n 's/^Cpus_allowed_list:\t*//p' "/proc/$GUEST_PID/task/$(vcpu_threads)/status"; }
 set_online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }
 
 direct_guest 120
@@ -43,10 +45,12 @@ echo 2 >/run/cgroup/part/cpuset.cpus
 echo isolated >/run/cgroup/part/cpuset.cpus.partition
 is "CPU 2 can be isolated beside it" "$(cat /run/cgroup/part/cpuset.cpus.partition)" isolated
 is "new tasks stay away from both" "$(new_task_runs_on 0-2)" 0
+is "the guest's thread may run on its CPU only" "$(vcpu_affinity)" 1
 echo member >/run/cgroup/part/cpuset.cpus.partition
 rmdir /run/cgroup/part
 is "the guest's CPU is isolated afterwards" "$(cat /sys/devices/system/cpu/isolated)" 1
 is "new tasks stay away from it" "$(new_task_runs_on 0-1)" 0
+is "the guest's thread still has its CPU only" "$(vcpu_affinity)" 1
 
 hpvm-status
 hmp info hpvm

@@ -41,6 +41,7 @@ void sched_release_cpus(const struct cpumask *cpus);
 long dedicated_cpus_call(const struct cpumask *cpus, long (*fn)(void *),
 			 unsigned int *failed);
 bool cpu_is_dedicated(unsigned int cpu);
+int dedicated_cpu_pin(unsigned int cpu);
 int __dedicated_cpus_avoid(struct task_struct *p, int cpu,
 			   const struct cpumask *allowed);
 
@@ -104,6 +105,11 @@ static inline int dedicated_cpus_avoid(struct task_struct *p, int cpu,
 				       const struct cpumask *allowed)
 {
 	return cpu;
+}
+
+static inline int dedicated_cpu_pin(unsigned int cpu)
+{
+	return set_cpus_allowed_ptr(current, cpumask_of(cpu));
 }
 
 #endif /* CONFIG_DEDICATED_CPUS */

@@ -68,6 +68,34 @@ void __dedicated_cpus_unpin(struct task_struct *p)
 	kfree(all.user_mask);
 }
 
+/**
+ * dedicated_cpu_pin - let the current task run on one CPU only
+ * @cpu:	an online CPU
+ *
+ * Like sched_setaffinity(), but wherever the task's cpuset is.  It's a choice of user
+ * space, too, that changes of the cpuset keep to as long as it has the CPU: otherwise
+ * they would allow the task all CPUs of the set, and it would leave the dedicated one.
+ *
+ * Context: process, may sleep.  Returns 0, -ENOMEM, or -EINVAL for a CPU that is offline.
+ */
+int dedicated_cpu_pin(unsigned int cpu)
+{
+	struct affinity_context one = {
+		.new_mask	= cpumask_of(cpu),
+		.user_mask	= alloc_user_cpus_ptr(NUMA_NO_NODE),
+		.flags		= SCA_USER,
+	};
+	int r;
+
+	if (!one.user_mask)
+		return -ENOMEM;
+	cpumask_copy(one.user_mask, one.new_mask);
+	r = __set_cpus_allowed_ptr(current, &one);
+	kfree(one.user_mask);
+	return r;
+}
+EXPORT_SYMBOL_GPL(dedicated_cpu_pin);
+
 /* A task that is queued on one of @cpus and needn't be, with a reference; or NULL. */
 static struct task_struct *find_movable_task(const struct cpumask *cpus, unsigned int *cpu)
 {

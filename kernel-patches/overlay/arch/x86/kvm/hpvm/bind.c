@@ -11,6 +11,7 @@
 
 #include <linux/anon_inodes.h>
 #include <linux/cpumask.h>
+#include <linux/dedicated_cpus.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
@@ -302,11 +303,6 @@ static void unbind(struct kvm_vcpu *vcpu)
 	static_branch_dec(&kvm_hpvm_key);
 }
 
-static int pin(unsigned int cpu)
-{
-	return set_cpus_allowed_ptr(current, cpumask_of(cpu));
-}
-
 static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 {
 	struct kvm_hpvm_vcpu *h, *old = vcpu->arch.hpvm;
@@ -330,7 +326,7 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 	if (!lapic_in_kernel(vcpu))
 		return -ENXIO;
 	if (old && old->pcpu == bind->pcpu)
-		return bind->flags & KVM_HPVM_BIND_PIN ? pin(bind->pcpu) : 0;
+		return bind->flags & KVM_HPVM_BIND_PIN ? dedicated_cpu_pin(bind->pcpu) : 0;
 
 	h = kzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
 	if (!h)
@@ -343,7 +339,7 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 		goto free;
 	}
 	if (bind->flags & KVM_HPVM_BIND_PIN)
-		r = pin(bind->pcpu);
+		r = dedicated_cpu_pin(bind->pcpu);
 	if (r) {
 		claim_unbind(claim);
 		goto free;
