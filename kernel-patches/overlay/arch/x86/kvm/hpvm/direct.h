@@ -71,6 +71,7 @@ struct kvm_hpvm_vm {
 	u32 pcpu[HPVM_APIC_IDS + 1];
 	struct list_head irqs;
 	unsigned long irqs_changed;
+	bool ended;	/* no vCPU is left to run, and none of who sent to them */
 };
 
 /**
@@ -239,6 +240,7 @@ void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h);
 
 /* table.c */
 int kvm_hpvm_vm_create(struct kvm *kvm);
+void kvm_hpvm_vm_end(struct kvm *kvm);
 void kvm_hpvm_vm_destroy(struct kvm *kvm);
 void kvm_hpvm_count_vcpus(struct kvm *kvm);
 void kvm_hpvm_apic_map_changed(struct kvm *kvm);
@@ -435,6 +437,7 @@ static inline int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl,
 }
 
 static inline void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu) {}
+static inline void kvm_hpvm_vm_end(struct kvm *kvm) {}
 static inline void kvm_hpvm_vm_destroy(struct kvm *kvm) {}
 static inline void kvm_hpvm_asm_offsets(void) {}
 static inline void kvm_hpvm_count_vcpus(struct kvm *kvm) {}

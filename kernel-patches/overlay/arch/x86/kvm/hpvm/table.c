@@ -122,11 +122,27 @@ void kvm_hpvm_table_bind(struct kvm_vcpu *vcpu)
  */
 void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu)
 {
+	struct kvm_hpvm_vm *vm = vcpu->arch.hpvm->vm;
+
 	kvm_hpvm_set_held(vcpu, false);
-	assign_and_update(vcpu, vcpu->arch.hpvm->vm->bound, false);
-	kvm_make_all_cpus_request(vcpu->kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
-	synchronize_rcu();
+	assign_and_update(vcpu, vm->bound, false);
+	if (!vm->ended) {
+		kvm_make_all_cpus_request(vcpu->kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
+		synchronize_rcu();
+	}
 	hpvm_stray_to(vcpu->arch.hpvm->pcpu, NULL, NULL);
+}
+
+/*
+ * No vCPU runs any more, and neither irqfds nor the IOAPIC send: one grace period for
+ * all vCPUs that are unbound from here on.  Process context, may sleep.
+ */
+void kvm_hpvm_vm_end(struct kvm *kvm)
+{
+	if (!kvm->arch.hpvm)
+		return;
+	kvm->arch.hpvm->ended = true;
+	synchronize_rcu();
 }
 
 /* Call @fn, which mustn't sleep, for each vCPU of each VM.  Process context. */
