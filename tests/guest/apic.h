@@ -60,7 +60,6 @@ static void set_up_cpu(void)
 {
 	struct table g = { sizeof(gdt) - 1, (uint32_t)gdt };
 	struct table i = { sizeof(idt) - 1, (uint32_t)idt };
-	uint64_t base;
 
 	__asm__ volatile("lgdt %0\n\t"
 			 "ljmp $0x08, $1f\n"
@@ -68,10 +67,7 @@ static void set_up_cpu(void)
 			 "mov %1, %%es\n\t"
 			 "mov %1, %%ss\n\t"
 			 "lidt %2" : : "m"(g), "r"(0x10), "m"(i) : "memory");
-	base = rdmsr(MSR_IA32_APIC_BASE) | APIC_BASE_X2APIC;
-	wrmsr(MSR_IA32_APIC_BASE, base);
-	/* Again: Bochs 2.7 makes the LDR only when the mode is x2APIC already. */
-	wrmsr(MSR_IA32_APIC_BASE, base);
+	wrmsr(MSR_IA32_APIC_BASE, rdmsr(MSR_IA32_APIC_BASE) | APIC_BASE_X2APIC);
 	wrmsr(X2APIC_LVT0, LVT_MASKED);
 	wrmsr(X2APIC_SVR, SVR_ENABLE | SPURIOUS);
 }
