@@ -6,6 +6,6 @@ cd "$TOP" || exit
 
 for kernel in debug-locks debug-kasan; do
     check "the kernel $kernel builds" scripts/build-kernel linux-$kernel linux-hpvm \
-        lab.config hpvm.config $kernel.config
+        lab.config hpvm.config kunit.config $kernel.config
 done
 finish
