@@ -649,6 +649,20 @@ snapshot() {
     eval "$1_exits=$value"
 }
 
+# quiet WHEN COUNTER...: these of a snapshot's don't change in 4 s.
+quiet() {
+    when=$1
+    shift
+    for _ in $(seq 30); do nap; done
+    snapshot was
+    for _ in $(seq 40); do nap; done
+    snapshot now
+    for counter; do
+        eval "set -- \$((now_$counter - was_$counter))"
+        is "$when, in 4 s: $counter" "$1" 0
+    done
+}
+
 # available: memory in KiB, after what was freed has come back, also to the CPUs' own lists of
 # free pages, which the kernel doesn't count: up to 17 MB each.
 available() {

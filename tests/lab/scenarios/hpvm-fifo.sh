@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154  # the variables of snapshot
+# shellcheck shell=sh
 #: title   a vCPU's thread that is a real-time one: the host's work on its CPU gets done
 #: kernel  hpvm
 #: labs    vmx svm
@@ -27,25 +27,16 @@ work_everywhere() {
     does "$1: vm.stat_refresh" cat /proc/sys/vm/stat_refresh
     does "$1: the tracer's buffers" sh -c "echo $2 >/sys/kernel/tracing/buffer_size_kb"
 }
-# quiet WHEN: nothing of the host's comes in 4 s.
-quiet() {
-    for _ in $(seq 30); do nap; done
-    snapshot was
-    for _ in $(seq 40); do nap; done
-    snapshot now
-    is "$1, in 4 s: timer events" $((now_timer_events - was_timer_events)) 0
-    is "$1, in 4 s: exits" $((now_exits - was_exits)) 0
-}
 
 direct_guest 120
 work_everywhere "SCHED_OTHER" 512
-quiet "SCHED_OTHER"
+quiet "SCHED_OTHER" timer_events exits
 thread=$(vcpu_threads)
 /files/chrt -f -p 1 "$thread"
 check "the vCPU's thread is a real-time one" sh -c "/files/chrt -p $thread | grep -q FIFO"
-quiet "SCHED_FIFO"
+quiet "SCHED_FIFO" timer_events exits
 work_everywhere "SCHED_FIFO" 640
-quiet "SCHED_FIFO, after the work"
+quiet "SCHED_FIFO, after the work" timer_events exits
 
 # Fair tasks that were there before the thread became a real-time one.
 /files/chrt -o -p 0 "$thread"
@@ -65,8 +56,8 @@ was=$(ran)
 sleep 4
 check "SCHED_FIFO: a task that waits there gets its share" [ "$(ran)" -gt "$was" ]
 kill $HOG
-quiet "SCHED_FIFO, alone again"
+quiet "SCHED_FIFO, alone again" timer_events exits
 /files/chrt -o -p 0 "$thread"
-quiet "SCHED_OTHER again"
+quiet "SCHED_OTHER again" timer_events exits
 kill -9 "$GUEST_PID"
 check "no CPU is dedicated" wait_for 10 none_dedicated

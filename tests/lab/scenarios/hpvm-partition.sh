@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154  # the variables of snapshot
+# shellcheck shell=sh
 #: title   a guest in a cpuset partition of its own: nothing of the host stays on its CPU
 #: kernel  hpvm
 #: labs    vmx svm
@@ -10,16 +10,6 @@
 PARTITION=/run/cgroup/vm/cpuset.cpus.partition
 SERVER=/sys/kernel/debug/sched/fair_server/cpu1/runtime
 
-# quiet WHEN: nothing of the host's comes in 4 s.
-quiet() {
-    for _ in $(seq 30); do nap; done
-    snapshot was
-    for _ in $(seq 40); do nap; done
-    snapshot now
-    is "$1, in 4 s: timer events" $((now_timer_events - was_timer_events)) 0
-    is "$1, in 4 s: NMIs" $((now_nmis - was_nmis)) 0
-    is "$1, in 4 s: exits" $((now_exits - was_exits)) 0
-}
 
 mkdir /run/cgroup
 mount -t cgroup2 none /run/cgroup
@@ -34,12 +24,12 @@ for kind in isolated root; do
     echo $kind >$PARTITION
     is "the partition is $kind" "$(cat $PARTITION)" $kind
     direct_guest 120
-    quiet "$kind before"
+    quiet "$kind before" timer_events nmis exits
     # While the guest has its CPU: not a partition, then one again.
     echo member >$PARTITION
-    quiet "member"
+    quiet "member" timer_events nmis exits
     echo $kind >$PARTITION
-    quiet "$kind again"
+    quiet "$kind again" timer_events nmis exits
     kill -9 "$GUEST_PID"
     check "no CPU is dedicated" wait_for 10 none_dedicated
 done
