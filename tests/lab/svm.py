@@ -15,6 +15,7 @@ NEEDS = ()
 LOG = "terminal.log"
 EXIT_NMI = "97"                 # uapi/asm/svm.h
 HOST = "AMD host"
+MAX_HOSTS = 2                   # of a scenario
 MODELS = {}                     # of the setting 'models'
 
 # TCG lacks what is taken off here, and warns of each.
@@ -85,7 +86,17 @@ def command(config, scenario):
             "-device", IOMMUS[scenario.iommu], *boot,
             "-chardev", "file,id=console,path=console.log", "-serial", "chardev:console",
             "-chardev", "file,id=results,path=results.log", "-serial", "chardev:results",
-            *scenario.devices.split()]
+            *network(scenario.host), *scenario.devices.split()]
+
+
+def network(host):
+    """The card of one of two hosts, and the cable to the other's."""
+    if not host:
+        return []
+    end = "on" if host == "a" else "off,reconnect-ms=100"
+    return ["-netdev", f"stream,id=hosts,addr.type=unix,addr.path=../network,server={end}",
+            "-device", f"virtio-net-pci,netdev=hosts,mac=52:54:00:00:00:0{host},"
+            "host_mtu=16000,romfile="]
 
 
 def version(config):

@@ -20,6 +20,7 @@ NEEDS = ((BIOS, "apt-get install bochsbios"),
 LOG = "bochs.log"
 EXIT_NMI = "0"                  # uapi/asm/vmx.h
 HOST = "Intel host"
+MAX_HOSTS = 1                   # of a scenario
 # The setting 'models': the first one is the usual host's. The older one is a host
 # without APICv.
 MODELS = {"skylake": "corei7_skylake_x", "broadwell": "broadwell_ult"}

@@ -112,6 +112,7 @@ second() {
 
 # qmp COMMAND [ARGUMENTS]: the JSON answer. Events that arrive before it are dropped.
 qmp() {
+    guest_alive || return 1
     if [ -n "$2" ]; then
         echo "{\"execute\":\"$1\",\"arguments\":$2,\"id\":\"lab\"}" >&4
     else
@@ -154,8 +155,7 @@ hmp() {
 
 # No new process here either; the shell reaps QEMU only with 'wait'.
 guest_alive() {
-    # shellcheck disable=SC2034  # the state is the third field
-    read -r pid comm state rest 2>/dev/null <"/proc/$GUEST_PID/stat" && [ "$state" != Z ]
+    read -r _ _ guest_state _ 2>/dev/null <"/proc/$GUEST_PID/stat" && [ "$guest_state" != Z ]
 }
 guest_ended() { ! guest_alive; }
 guest_said() { grep -q "$1" $GUEST_LOG; }
@@ -236,6 +236,172 @@ linux_guest() {
     shift
     cat /guest/initrd /guest/modules >/run/initrd 2>/dev/null
     start_guest -kernel /guest/vmlinuz -initrd /run/initrd -append "$append" "$@"
+}
+
+# --- migration --------------------------------------------------------------------
+
+migration_is() { qmp query-migrate | tee /run/migration | grep -q "\"status\": \"$1\""; }
+memory_mapped() { qmp query-hpvm | grep -q '"unmapped": 0'; }
+all_direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "${VCPUS:-1}" ]; }
+# page_faults: of the guest's accesses to memory, until now.
+page_faults() { cat /sys/kernel/debug/kvm/"$GUEST_PID"-*/pf_taken; }
+# tsc_offsets: of the vCPUs, each that differs.
+tsc_offsets() { cat /sys/kernel/debug/kvm/"$GUEST_PID"-*/vcpu*/tsc-offset | sort -u; }
+
+# runs_well NAME: each vCPU is direct, with all of its memory, and there's no fault for two
+# seconds.
+runs_well() {
+    check "$1: the guest runs" wait_for 30 guest_is running
+    check "$1: it is direct" wait_for 20 all_direct
+    check "$1: its memory is mapped" wait_for 60 memory_mapped
+    before=$(page_faults)
+    sleep 2
+    is "$1: no page is missing" "$(page_faults)" "$before"
+    hmp info hpvm
+}
+
+# --- two hosts --------------------------------------------------------------------
+#
+# With the setting 'hosts 2' the body runs in both, and HOST says in which: a or b. A
+# network connects them, which guests can be in, too ($BRIDGED): .11 is host a, .12 host b.
+NET=192.168.7
+BRIDGED="-netdev tap,id=net,ifname=tap0,script=/run/bridge-up,downscript=no"
+BRIDGED="$BRIDGED -device virtio-net-pci,netdev=net,romfile=,mac=52:54:00:00:00:02"
+case $HOST in a) PEER=b ;; b) PEER=a ;; esac
+address() { case $1 in a) echo $NET.11 ;; b) echo $NET.12 ;; esac }
+
+plug_in() {
+    brctl addbr br0
+    brctl addif br0 eth0
+    ifconfig lo 127.0.0.1 up
+    ifconfig eth0 mtu 16000 up
+    # The words of 'peer' have addresses of their own, for when the others are taken away.
+    ifconfig br0 "10.0.0.$(address "$HOST" | cut -d. -f4)" netmask 255.255.255.0 up
+    ip address add "$(address "$HOST")"/24 dev br0
+    # Frames are large between the hosts, for the sake of speed.
+    # shellcheck disable=SC2016  # that's for the script
+    printf '#!/bin/sh\nifconfig "$1" mtu 16000 up && brctl addif br0 "$1"\n' >/run/bridge-up
+    chmod +x /run/bridge-up
+}
+
+# meet: from here on the body of host a goes on alone; that of host b does what 'peer' says,
+# until a's has ended.
+meet() {
+    mkfifo /run/told /run/answered
+    if [ "$HOST" = b ]; then
+        nc -l -p 7 0<>/run/answered 1<>/run/told &
+        while read -r words </run/told; do
+            eval "$words"
+            echo $? >/run/answered
+        done
+    fi
+    until nc 10.0.0.12 7; do nap; done 0<>/run/told 1<>/run/answered 2>/dev/null &
+    check "the hosts have met" peer true
+}
+
+# peer WORD...: the words, none of which has a quote ('), in host b, and their status.
+peer() {
+    words=
+    for word; do
+        words="$words '$word'"
+    done
+    echo "$words" >/run/told
+    read -r status </run/answered
+    return "${status:-1}"
+}
+
+# on HOST WORD...
+on() {
+    where=$1
+    shift
+    if [ "$where" = "$HOST" ]; then "$@"; else peer "$@"; fi
+}
+
+# part: at the end of host a's body.
+part() { [ "$HOST" = b ] || [ ! -p /run/told ] || echo "exit" >/run/told; }
+
+# travelling_guest QEMU-ARGUMENT...: a guest for both hosts, with $VCPUS vCPUs (2) on CPU 1
+# and up. Its timers are counted; meanwhile it passes messages between its vCPUs, which compare
+# their clocks, and writes memory; and answers pings.
+travelling_guest() {
+    : "${VCPUS:=2}"
+    # shellcheck disable=SC2086  # several words
+    linux_guest "hpvm.timers=1000000 hpvm.period_us=20000 hpvm.busy=4 hpvm.network=1" \
+        -smp "$VCPUS" $BRIDGED ${TRAVELS_AS:--accel kvm,hpvm=on,hpvm-cpus=1-$VCPUS -cpu $LINUX_CPU} "$@"
+}
+
+# start_pings, five in a second, and end_pings.
+start_pings() { ping -q -i 0.2 $NET.2 >/run/pings & PING_PID=$!; }
+end_pings() {
+    kill -INT "$PING_PID"
+    wait "$PING_PID"
+    cat /run/pings
+    read -r sent lost <<END
+$(awk '/ transmitted/ { print $1, $1 - $4 }' /run/pings)
+END
+    note "$lost of $sent pings lost"
+    data "pings $sent"
+    data "pings_lost $lost"
+    check "most pings were answered" [ $((lost * 5)) -lt "$sent" ]
+    check "the guest answers now" ping -q -c 5 -W 5 $NET.2
+}
+
+MIGRATION_PORT=4444
+listens() { grep -q "$(printf ': 00000000:%04X 00000000:0000 0A' $MIGRATION_PORT)" /proc/net/tcp; }
+# expects_guest: in this host, until it listens.
+expects_guest() {
+    travelling_guest -incoming "tcp:0:$MIGRATION_PORT"
+    wait_for 20 listens
+}
+
+# travels NAME HOST: the guest, to this host, where it runs well.
+travels() {
+    check "$1: the destination listens" on "$2" expects_guest
+    case $2 in a) from=b ;; b) from=a ;; esac
+    on "$from" leaves "$1"
+    on "$2" arrives "$1"
+}
+
+# departs BANDWIDTH: the guest is on its way to the other host, with so many bytes per second.
+departs() {
+    qmp migrate-set-parameters "{\"downtime-limit\":1000,\"max-bandwidth\":$1}"
+    qmp migrate "{\"uri\":\"tcp:$(address "$PEER"):$MIGRATION_PORT\"}"
+}
+
+# leaves NAME: the guest, for the other host.
+leaves() {
+    departs 1000000000
+    check "$1: the migration is complete" wait_for 120 migration_is completed
+    cat /run/migration
+    qmp quit
+    check "$1: the source ends" wait_for 20 guest_ended
+    killall tail
+}
+
+# arrives NAME: what has come from the other host is as it was there.
+arrives() {
+    runs_well "$1"
+    is "$1: all vCPUs have one TSC" "$(tsc_offsets | wc -l)" 1
+    check "$1: which goes on, and isn't the host's" [ "$(tsc_offsets)" != 0 ]
+}
+
+# comes_to_its_end: the guest, in this host, told by the network; nothing was lost on the way.
+comes_to_its_end() {
+    check "the guest can be called" timeout 20 nc $NET.2 7 </dev/null
+    check "the guest came to its end" await_guest 30 hpvm:.elapsed_us
+    wait_guest 30
+    is "QEMU ended well" $? 0
+    TIMERS=$(($(figure elapsed_us) / 20000))
+    lost=$((TIMERS - $(figure timers_fired) - $(figure timers_missed)))
+    # The last one may have come after its time.
+    check "of $TIMERS timers none was lost" [ "${lost#-}" -le 1 ]
+    check "nor was the message" [ "$(figure rounds)" -gt 0 ]
+    check "time hasn't jumped" [ "$(figure longest_gap_us)" -lt 3000000 ]
+    note "$(figure timers_missed) timers missed, $(figure worst_late_us) us late at most;" \
+        "$(figure rounds) rounds of the message; $(figure longest_gap_us) us between two timers"
+    data "timers_lost $lost"
+    data "timers $TIMERS"
+    data "rounds $(figure rounds)"
 }
 
 # --- another kernel for the host ------------------------------------------------
