@@ -10,6 +10,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 #define CARD	"eth0"
 #define CARD_IRQS "virtio0-input"
 #define ADDRESS	"192.168.7.2"
+#define PORT	7
 #define MODULES	"/modules/list"
 
 /* It may be plugged in, or its driver bound, just now. */
@@ -133,6 +135,30 @@ void set_up_network(void)
 	if (ioctl(fd, SIOCSIFFLAGS, &request))
 		fail(CARD);
 	close(fd);
+}
+
+volatile bool called;
+
+static void *take_call(void *socket)
+{
+	int fd = accept((int)(long)socket, NULL, NULL);
+
+	if (fd < 0)
+		fail("accept");
+	close(fd);
+	called = true;
+	return NULL;
+}
+
+void await_call(void)
+{
+	struct sockaddr_in port = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	pthread_t thread;
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&port, sizeof(port)) || listen(fd, 1) ||
+	    pthread_create(&thread, NULL, take_call, (void *)(long)fd))
+		fail("the port to be called at");
 }
 
 /* Until so many frames have arrived; the kernel answers what's to be answered. */

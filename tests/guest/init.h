@@ -4,6 +4,8 @@
 #ifndef HPVM_TEST_INIT_H
 #define HPVM_TEST_INIT_H
 
+#include <stdbool.h>
+
 /* Says so with errno's text, and ends the guest. */
 void fail(const char *what);
 
@@ -20,5 +22,13 @@ void cycle_disk(long cycles);
 void disk(long reads);
 void set_up_network(void);
 void network(long frames);
+
+/* From now on, called says if somebody has connected to the guest's TCP port 7. */
+extern volatile bool called;
+void await_call(void);
+
+/* busy.c: work beside the timers, with so many MiB of memory. */
+void start_busy(long mib);
+void report_busy(void);
 
 #endif
