@@ -66,9 +66,14 @@ void hmp_info_hpvm(Monitor *mon, const QDict *qdict)
     monitor_printf(mon, "hpvm: on, timer policy: %s, device interrupts: %s\n",
                    HpvmTimerPolicy_str(info->timer_policy),
                    info->direct_irqs ? "direct" : "by the host");
-    monitor_printf(mon, "memory: %" PRIu64 " of %" PRIu64 " KiB mapped\n\n",
+    monitor_printf(mon, "memory: %" PRIu64 " of %" PRIu64 " KiB mapped",
                    (info->memory->size - info->memory->unmapped) / KiB,
                    info->memory->size / KiB);
+    if (info->memory->unlocked) {
+        monitor_printf(mon, ", %" PRIu64 " KiB not locked",
+                       info->memory->unlocked / KiB);
+    }
+    monitor_printf(mon, "\n\n");
 
     monitor_printf(mon, "%4s %8s %4s  %-8s  %-20s  %-8s  %s\n", "vCPU",
                    "thread", "pCPU", "state", "reasons", "timer",

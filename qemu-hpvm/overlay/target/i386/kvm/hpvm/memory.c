@@ -5,22 +5,29 @@
  * So the guest's memory is locked, and mapped before the guest touches it:
  * after QEMU's start or while a migration comes in, and again what KVM has
  * dropped.  Never while somebody waits for the guest, though: a guest that is
- * to run does, and the rest is mapped in short interruptions.
+ * to run does, and the rest is mapped in short interruptions.  And where QEMU
+ * has unlocked memory, for the sake of postcopy, a thread locks it again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 
+#include <sys/mman.h>
+
 #include "exec/address-spaces.h"
+#include "exec/cpu-common.h"
 #include "exec/memory.h"
+#include "exec/ramblock.h"
 #include "migration/misc.h"
 #include "migration/postcopy-ram.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-misc.h"
+#include "qapi/qapi-events-hpvm-target.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
+#include "qemu/thread.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
 #include "system/kvm.h"
@@ -43,13 +50,26 @@
 /* While vCPU 0 is where its mappings are not those of the others. */
 #define RETRY_MS 1000
 
-/* Mapped at a time: half a millisecond, if it consists of 4 KiB pages. */
+/* While postcopy's last pages are being put into place. */
+#define POSTCOPY_MS 10
+
+/*
+ * Mapped or locked at a time: half a millisecond, if it consists of 4 KiB
+ * pages.  What else needs the lock of QEMU's address space gets it in between.
+ */
 #define PIECE (4 * MiB)
 
 typedef struct GpaRange {
     uint64_t gpa;
     uint64_t size;
 } GpaRange;
+
+/* Of QEMU's memory; the region can't go while it's being locked. */
+typedef struct HostRange {
+    MemoryRegion *mr;
+    uint8_t *addr;
+    size_t size;
+} HostRange;
 
 typedef struct HpvmMap {
     HpvmVM *vm;
@@ -70,8 +90,17 @@ typedef struct HpvmMap {
     bool busy;
     /* Pages may come by postcopy: they have to stay away until then. */
     bool advised;
-    /* Postcopy was switched on, for which QEMU unlocks all memory. */
+    /*
+     * Postcopy was switched on, for which QEMU unlocks all memory, or it
+     * couldn't be locked again.
+     */
     bool unlocked;
+    /* It's time to lock it again. */
+    bool lock_due;
+    /* A thread does, without the BQL: HostRange, and how far it is. */
+    GArray *locking;
+    size_t lock_left;
+    int lock_errno;
 } HpvmMap;
 
 static bool patient(const HpvmMap *map)
@@ -209,11 +238,120 @@ static void map_some(CPUState *cs, run_on_cpu_data data)
     next_step(map, PAUSE_MS);
 }
 
-static bool lock_memory(void)
+static void map_all(HpvmMap *map, int64_t ms)
 {
-    /* Postcopy unlocks all memory at first, and locks it again if that's on. */
-    mlock_state = MLOCK_ON;
-    return os_mlock(false) == 0;
+    map->all = true;
+    next_step(map, ms);
+}
+
+static int lock_piece(uint8_t *addr, size_t size)
+{
+    /* EAGAIN: a page could not be locked just now. */
+    while (mlock(addr, size) < 0) {
+        if (errno != EAGAIN && errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
+/*
+ * All of it at once would keep everybody from changing QEMU's address space for
+ * as long as it takes to look at each page.  When the pages of the guest's
+ * memory are locked, the rest is told to be so without being looked at, and
+ * what's to come is locked as a whole.
+ */
+static int lock_ranges(HpvmMap *map)
+{
+    int err;
+
+    for (unsigned int i = 0; i < map->locking->len; i++) {
+        HostRange *range = &g_array_index(map->locking, HostRange, i);
+
+        for (size_t done = 0; done < range->size; done += PIECE) {
+            size_t size = MIN(range->size - done, PIECE);
+
+            err = lock_piece(range->addr + done, size);
+            if (err) {
+                return err;
+            }
+            qatomic_set(&map->lock_left, map->lock_left - size);
+        }
+    }
+#ifdef HAVE_MLOCK_ONFAULT
+    if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
+        return errno;
+    }
+#endif
+    return mlockall(MCL_FUTURE) < 0 ? errno : 0;
+}
+
+static void locked_again(void *opaque)
+{
+    HpvmMap *map = opaque;
+    g_autofree char *reason = NULL;
+
+    for (unsigned int i = 0; i < map->locking->len; i++) {
+        memory_region_unref(g_array_index(map->locking, HostRange, i).mr);
+    }
+    g_array_unref(g_steal_pointer(&map->locking));
+
+    trace_kvm_hpvm_locked(map->lock_left, map->lock_errno);
+    if (map->lock_errno) {
+        map->unlocked = true;
+        map->lock_due = false;
+        reason = g_strdup_printf("the guest's memory can't be locked again "
+                                 "after postcopy (%s); raise the limit of "
+                                 "locked memory (prlimit --memlock=unlimited "
+                                 "--pid %d), then 'stop' and 'cont'",
+                                 strerror(map->lock_errno), getpid());
+        warn_report("hpvm: %s", reason);
+        qapi_event_send_hpvm_memory_unlocked(reason);
+    }
+    map_all(map, 0);
+}
+
+/* Without the BQL, which the monitor and the guest's devices need. */
+static void *lock_again(void *opaque)
+{
+    HpvmMap *map = opaque;
+
+    map->lock_errno = lock_ranges(map);
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), locked_again, map);
+    return NULL;
+}
+
+static int add_host_range(RAMBlock *block, void *opaque)
+{
+    HpvmMap *map = opaque;
+    HostRange range = {
+        .mr = block->mr,
+        .addr = qemu_ram_get_host_addr(block),
+        .size = qemu_ram_get_used_length(block),
+    };
+
+    memory_region_ref(range.mr);
+    g_array_append_val(map->locking, range);
+    map->lock_left += range.size;
+    return 0;
+}
+
+/*
+ * Nothing is mapped meanwhile: pages that aren't there yet would come as shared
+ * pages of zeroes, each of which had to be replaced.
+ */
+static void begin_to_lock(HpvmMap *map)
+{
+    QemuThread thread;
+
+    map->unlocked = false;
+    map->lock_due = false;
+    map->all = true;
+    map->lock_left = 0;
+    map->locking = g_array_new(false, false, sizeof(HostRange));
+    qemu_ram_foreach_block(add_host_range, map);
+    qemu_thread_create(&thread, "hpvm/lock", lock_again, map,
+                       QEMU_THREAD_DETACHED);
 }
 
 static void step(void *opaque)
@@ -221,15 +359,16 @@ static void step(void *opaque)
     HpvmMap *map = opaque;
     Error *err = NULL;
 
-    if (map->busy || map->advised) {
+    if (map->busy || map->advised || map->locking) {
         return;
     }
-    if (map->unlocked && runstate_is_running()) {
-        map->unlocked = false;
-        if (!lock_memory()) {
-            warn_report("hpvm: the guest's memory can't be locked any more; "
-                        "raise the limit of locked memory");
+    if (map->lock_due && runstate_is_running()) {
+        if (migration_in_incoming_postcopy()) {
+            next_step(map, POSTCOPY_MS);
+        } else {
+            begin_to_lock(map);
         }
+        return;
     }
     if (map->all) {
         map->all = false;
@@ -248,18 +387,14 @@ static void step(void *opaque)
     }
 }
 
-static void map_all(HpvmMap *map, int64_t ms)
-{
-    map->all = true;
-    next_step(map, ms);
-}
-
 static void region_add(MemoryListener *listener, MemoryRegionSection *section)
 {
     HpvmMap *map = container_of(listener, HpvmMap, listener);
 
     if (is_mapped(section->mr)) {
         map->changed = true;
+        /* What has come since the thread began to lock. */
+        map->lock_due |= !!map->locking;
         add_range(map->ranges,
                   int128_make64(section->offset_within_address_space),
                   section->size);
@@ -320,6 +455,7 @@ static void postcopy_ended(void *opaque)
     HpvmMap *map = opaque;
 
     map->advised = false;
+    map->lock_due = map->unlocked;
     map_all(map, SETTLE_MS);
 }
 
@@ -356,12 +492,10 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     HpvmMap *map = opaque;
 
-    if (running) {
-        /* Postcopy was possible, and isn't used. */
-        if ((map->advised || map->unlocked) &&
-            !migration_in_incoming_postcopy()) {
-            postcopy_ended(map);
-        }
+    /* Postcopy was possible and isn't used, or locking has failed. */
+    if (running && (map->advised || map->unlocked) &&
+        !migration_in_incoming_postcopy()) {
+        postcopy_ended(map);
     }
 }
 
@@ -369,13 +503,19 @@ void hpvm_memory_start(HpvmVM *vm, bool start)
 {
     HpvmMap *map = g_new0(HpvmMap, 1);
 
-    if (!lock_memory()) {
+    if (os_mlock(false) < 0) {
         error_report("hpvm: the guest's memory can't be locked; raise the "
                      "limit of locked memory (ulimit -l; in libvirt "
                      "<memoryBacking><locked/></memoryBacking>), or run QEMU "
                      "with CAP_IPC_LOCK");
         exit(EXIT_FAILURE);
     }
+
+    /*
+     * QEMU would lock it again before an incoming guest runs, or before it
+     * tells the source that all has come.
+     */
+    mlock_state = MLOCK_BY_ACCEL;
 
     vm->map = map;
     map->vm = vm;
@@ -409,6 +549,11 @@ HpvmMemory *hpvm_memory_info(const HpvmVM *vm)
     info->unmapped = !map || map->all ? info->size
                                       : MIN(total_size(map->ranges),
                                             info->size);
+    if (!map || map->unlocked) {
+        info->unlocked = info->size;
+    } else if (map->locking) {
+        info->unlocked = MIN(qatomic_read(&map->lock_left), info->size);
+    }
     return info;
 }
 
