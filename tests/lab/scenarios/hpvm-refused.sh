@@ -29,6 +29,23 @@ if [ "$LAB" = svm ]; then
     refused "a deadline timer where the processor has none" "use tsc-deadline=off" \
         -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,tsc-deadline=on
 fi
+case $MODEL in
+skylake)
+    # It scales the guest's TSC, which the mode's deadlines can't bear.
+    start_guest -S -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,tsc-frequency=1000000000
+    check "QEMU starts with a TSC rate that isn't the host's" wait_for 20 has_vcpu
+    check "and warns of it" grep -q \
+        "tsc-frequency=1000000000 isn't the rate of the host's TSC, [0-9]*: KVM will scale" \
+        "$QEMU_LOG"
+    qmp quit
+    wait_guest 20
+    ;;
+*)
+    refused "a TSC rate that isn't the host's, which can't scale it" \
+        "TSC frequency mismatch between VM (1000000 kHz) and host" \
+        -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host,tsc-frequency=1000000000
+    ;;
+esac
 refused "properties without the mode" "have no effect without hpvm=on" \
     -accel kvm,hpvm-cpus=1 -cpu host
 refused "an accelerator that is not KVM" "works with the KVM accelerator only" \

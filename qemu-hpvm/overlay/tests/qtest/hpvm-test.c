@@ -153,6 +153,29 @@ static const Refusal kvm_refusals[] = {
     },
 };
 
+/* Options that the mode overrules; the refusal comes after the warning. */
+#define REFUSED "-smp 1 -accel kvm,hpvm=on,hpvm-cpus=0-1 "
+
+static const Refusal kvm_overruled[] = {
+    {
+        "mem-merge", REFUSED "-machine mem-merge=on",
+        "mem-merge=on has no effect with hpvm=on",
+    }, {
+        "cpu-pm", REFUSED "-overcommit cpu-pm=off",
+        "-overcommit cpu-pm=off has no effect with hpvm=on",
+    }, {
+        "mem-lock", REFUSED "-overcommit mem-lock=off",
+        "-overcommit mem-lock=off has no effect with hpvm=on",
+    }, {
+        "mem-lock-on-fault", REFUSED "-overcommit mem-lock=on-fault",
+        "-overcommit mem-lock=on-fault has no effect with hpvm=on",
+    }, {
+        "second-overcommit", REFUSED "-overcommit mem-lock=on "
+        "-overcommit cpu-pm=off",
+        "-overcommit cpu-pm=off has no effect with hpvm=on",
+    },
+};
+
 static void test_refusal(const void *data)
 {
     const Refusal *test = data;
@@ -171,6 +194,27 @@ static void test_refusal(const void *data)
     g_assert_true(WIFEXITED(status));
     g_assert_cmpint(WEXITSTATUS(status), ==, 1);
     g_assert_nonnull(strstr(errors, test->expect));
+}
+
+/* What agrees with the mode isn't warned of. */
+static void test_not_overruled(void)
+{
+    g_autofree char *cmdline = g_strdup_printf(
+        "%s -M q35 -nodefaults -display none -S " REFUSED
+        "-machine mem-merge=off -overcommit cpu-pm=on,mem-lock=on",
+        getenv("QTEST_QEMU_BINARY"));
+    g_autofree char *errors = NULL;
+    g_autoptr(GError) err = NULL;
+    int status;
+
+    if (!qtest_has_accel("kvm")) {
+        g_test_skip("no KVM on this host");
+        return;
+    }
+    g_spawn_command_line_sync(cmdline, NULL, &errors, &status, &err);
+    g_assert_no_error(err);
+    g_assert_null(strstr(errors, "warning"));
+    g_assert_nonnull(strstr(errors, "names 2 host CPUs"));
 }
 
 static void test_kvm_refusal(const void *data)
@@ -418,6 +462,9 @@ int main(int argc, char **argv)
     add_refusals("refuse", refusals, ARRAY_SIZE(refusals), test_refusal);
     add_refusals("refuse-kvm", kvm_refusals, ARRAY_SIZE(kvm_refusals),
                  test_kvm_refusal);
+    add_refusals("overruled", kvm_overruled, ARRAY_SIZE(kvm_overruled),
+                 test_kvm_refusal);
+    qtest_add_func("hpvm/overruled/none", test_not_overruled);
 
     return g_test_run();
 }

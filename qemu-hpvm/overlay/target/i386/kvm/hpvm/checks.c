@@ -8,7 +8,9 @@
 
 #include "hw/boards.h"
 #include "qapi/error.h"
+#include "qemu/config-file.h"
 #include "qemu/error-report.h"
+#include "qemu/option.h"
 #include "system/kvm_int.h"
 #include "system/system.h"
 #include "cpu-list.h"
@@ -16,6 +18,21 @@
 
 /* Exits that would let the host decide when the guest's CPU sleeps. */
 #define IDLE_EXITS (KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE)
+
+static int check_overcommit(void *opaque, QemuOpts *opts, Error **errp)
+{
+    const char *lock = qemu_opt_get(opts, "mem-lock");
+
+    if (!qemu_opt_get_bool(opts, "cpu-pm", true)) {
+        warn_report("-overcommit cpu-pm=off has no effect with hpvm=on: the "
+                    "guest idles without VM exits; leave it out");
+    }
+    if (lock && !g_str_equal(lock, "on")) {
+        warn_report("-overcommit mem-lock=%s has no effect with hpvm=on: all "
+                    "of the guest's memory is locked; leave it out", lock);
+    }
+    return 0;
+}
 
 bool hpvm_check_machine(MachineState *ms, KVMState *s, Error **errp)
 {
@@ -41,6 +58,9 @@ bool hpvm_check_machine(MachineState *ms, KVMState *s, Error **errp)
                    "replace the local APIC; leave out xen-version=");
         return false;
     }
+    /* What the mode overrules. */
+    qemu_opts_foreach(qemu_find_opts("overcommit"), check_overcommit, NULL,
+                      NULL);
     return true;
 }
 
