@@ -91,7 +91,8 @@ struct kvm_hpvm_vm {
  *
  * What was decided last (mode.c):
  * @direct:	direct, or ordinary
- * @settled:	ordinary because it's held, and told so: there's nothing to decide
+ * @settled:	ordinary because it's held, and told so: there's nothing to decide.
+ *		Cleared by a storm of @strays, too
  * @reasons:	KVM_HPVM_REASON_*
  * @nested_until: in jiffies: no direct mode before, after a nested guest
  * @open_msrs:	KVM_HPVM_MSR_*: those of them that don't exit
@@ -217,7 +218,7 @@ void kvm_hpvm_register(const struct kvm_hpvm_ops *ops);
 void kvm_hpvm_unregister(void);
 u64 kvm_hpvm_features(void);
 int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap);
-void __cold __kvm_hpvm_update(struct kvm_vcpu *vcpu);
+void kvm_hpvm_update(struct kvm_vcpu *vcpu);
 void __cold __kvm_hpvm_quiesce(struct kvm_vcpu *vcpu);
 void kvm_hpvm_end(struct kvm_vcpu *vcpu);
 void kvm_hpvm_unsettle(struct kvm_vcpu *vcpu);
@@ -233,8 +234,9 @@ void kvm_hpvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* lapic.c */
 void kvm_hpvm_post_lvtt(struct kvm_lapic *apic);
 bool kvm_hpvm_isr_ok(struct kvm_lapic *apic);
-bool __cold __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu);
-void __cold __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
+bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu);
+void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
+bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu);
 void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h);
 void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h);
 
@@ -329,11 +331,15 @@ static __always_inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu)
 	return h && h->timer != KVM_HPVM_TIMER_EMULATED;
 }
 
-/* Decide on ordinary or direct; before events are injected. */
-static __always_inline void kvm_hpvm_update(struct kvm_vcpu *vcpu)
+/*
+ * Before each entry: is there anything to decide, or to do?  The only question that the
+ * vCPUs of other VMs, and settled ones, are asked.
+ */
+static __always_inline bool kvm_hpvm_decides(struct kvm_vcpu *vcpu)
 {
-	if (kvm_hpvm(vcpu))
-		__kvm_hpvm_update(vcpu);
+	struct kvm_hpvm_vcpu *h = kvm_hpvm(vcpu);
+
+	return h && !READ_ONCE(h->settled);
 }
 
 /* Before the guest is entered: must KVM_RUN end instead, to tell of a change of state? */
@@ -359,31 +365,11 @@ static __always_inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 		__kvm_hpvm_quiesce(vcpu);
 }
 
-/* IRQs off.  True: the guest must not be entered; events have to be looked at. */
-static __always_inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
-{
-	return kvm_hpvm(vcpu) && __kvm_hpvm_enter_irqoff(vcpu);
-}
-
 /* IRQs off, after kvm_hpvm_enter_irqoff(): have the VM entry exit at once. */
 static inline void kvm_hpvm_immediate_exit(struct kvm_vcpu *vcpu)
 {
 	if (kvm_hpvm_direct(vcpu))
 		kvm_hpvm_ops->force_exit();
-}
-
-/* IRQs off, before anything that could turn them on. */
-static __always_inline void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
-{
-	if (kvm_hpvm(vcpu))
-		__kvm_hpvm_leave_irqoff(vcpu);
-}
-
-/* Is there work of the host that must leave the loop of fast re-entries? */
-bool __kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu);
-static __always_inline bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu)
-{
-	return kvm_hpvm(vcpu) && __kvm_hpvm_exit_pending(vcpu);
 }
 
 /* Send an edge-triggered interrupt straight into the guest; true: it was sent. */
@@ -420,6 +406,7 @@ static inline void kvm_hpvm_set_bus_cycle(struct kvm *kvm, u64 bus_cycle_ns)
 static inline bool kvm_hpvm_direct(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_apicv_off(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu) { return false; }
+static inline bool kvm_hpvm_decides(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_state_changed(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu) {}

@@ -164,7 +164,7 @@ static void update_eoi_exits(struct kvm_vcpu *vcpu, const u32 *irr, const u32 *i
  * vcpu->mode is IN_GUEST_MODE already, with a full barrier behind it, so that who wants
  * KVM's attention from here on sends an IPI: work of the host, which is an NMI.
  */
-bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
+bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct kvm_lapic *apic = vcpu->arch.apic;
@@ -222,7 +222,7 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 
 	/* Last: an NMI after this check forces an exit. */
 	if (hpvm_work_pending()) {
-		__kvm_hpvm_leave_irqoff(vcpu);
+		kvm_hpvm_leave_irqoff(vcpu);
 		return true;
 	}
 	return false;
@@ -232,7 +232,7 @@ bool __kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
  * IRQs off, right after the loop of VM entries.  Empties the hardware's LAPIC: first
  * the sources, then what is in service, then what is pending.
  */
-void __kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
+void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct kvm_lapic *apic = vcpu->arch.apic;
@@ -293,8 +293,11 @@ void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h)
 	if (READ_ONCE(h->strays) >= HPVM_STORM)
 		return;
 	WRITE_ONCE(h->strays, h->strays + 1);
-	if (h->strays == HPVM_STORM)
+	if (h->strays == HPVM_STORM) {
 		hpvm_x2apic_write(APIC_TASKPRI, HPVM_STORM_TPR);
+		/* Somebody has to call kvm_hpvm_end_storm(). */
+		WRITE_ONCE(h->settled, false);
+	}
 }
 
 /*
@@ -315,7 +318,8 @@ void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h)
 	preempt_enable();
 }
 
-bool __kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu)
+/* Is there work of the host that must leave the loop of fast re-entries?  IRQs off. */
+bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.hpvm->direct && hpvm_work_pending();
 }

@@ -298,8 +298,8 @@ void kvm_hpvm_report_status(struct kvm_vcpu *vcpu)
 }
 
 /*
- * Held, and for no other reason: the vCPU is as one of any other VM until user space lets
- * it go, and nothing is decided again.  Notifications of posted interrupts may come to it.
+ * Held, and for no other reason: the vCPU is to cost no more than one of any other VM, so
+ * nothing is decided again until user space lets it go.  Notifications of posted interrupts may come to it.
  */
 static void settle(struct kvm_vcpu *vcpu)
 {
@@ -307,7 +307,9 @@ static void settle(struct kvm_vcpu *vcpu)
 
 	if (h->reasons != KVM_HPVM_REASON_HELD)
 		return;
-	h->settled = true;
+	WRITE_ONCE(h->settled, true);
+	/* A storm that comes later than this sets it to false. */
+	kvm_hpvm_end_storm(h);
 	hpvm_allow_posting(h->pcpu, kvm_vcpu_apicv_active(vcpu));
 }
 
@@ -316,24 +318,15 @@ void kvm_hpvm_unsettle(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
-	h->settled = false;
+	WRITE_ONCE(h->settled, false);
 	hpvm_allow_posting(h->pcpu, false);
 }
 
 /* Before events are injected; vCPU loaded, IRQs on. */
-void __kvm_hpvm_update(struct kvm_vcpu *vcpu)
+void kvm_hpvm_update(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	u8 step;
-
-	/*
-	 * Held, for no other reason: it's to cost no more than any other VM's vCPU, so
-	 * nothing is decided again until user space lets it go.
-	 */
-	if (h->settled) {
-		kvm_hpvm_end_storm(h);
-		return;
-	}
 
 	/* It sets SVM's intercepts, and this is called again after it. */
 	if (kvm_test_request(KVM_REQ_APICV_UPDATE, vcpu))
