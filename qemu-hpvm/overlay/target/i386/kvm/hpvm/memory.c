@@ -244,17 +244,6 @@ static void map_all(HpvmMap *map, int64_t ms)
     next_step(map, ms);
 }
 
-static int lock_piece(uint8_t *addr, size_t size)
-{
-    /* EAGAIN: a page could not be locked just now. */
-    while (mlock(addr, size) < 0) {
-        if (errno != EAGAIN && errno != EINTR) {
-            return errno;
-        }
-    }
-    return 0;
-}
-
 /*
  * All of it at once would keep everybody from changing QEMU's address space for
  * as long as it takes to look at each page.  When the pages of the guest's
@@ -263,17 +252,14 @@ static int lock_piece(uint8_t *addr, size_t size)
  */
 static int lock_ranges(HpvmMap *map)
 {
-    int err;
-
     for (unsigned int i = 0; i < map->locking->len; i++) {
         HostRange *range = &g_array_index(map->locking, HostRange, i);
 
         for (size_t done = 0; done < range->size; done += PIECE) {
             size_t size = MIN(range->size - done, PIECE);
 
-            err = lock_piece(range->addr + done, size);
-            if (err) {
-                return err;
+            if (mlock(range->addr + done, size) < 0) {
+                return errno;
             }
             qatomic_set(&map->lock_left, map->lock_left - size);
         }

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 
 #include "hw/core/cpu.h"
+#include "migration/misc.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-hpvm-target.h"
 #include "qapi/qapi-events-hpvm-target.h"
@@ -207,6 +208,22 @@ static HpvmVcpu *query_vcpu(CPUState *cs, Error **errp)
     return vcpu;
 }
 
+/*
+ * A vCPU that waits for a page to come from the source may not be interrupted
+ * until it's there, and that may need a command of the monitor's that waits for
+ * the vCPU.
+ */
+static bool can_interrupt_vcpus(Error **errp)
+{
+    if (migration_in_incoming_postcopy()) {
+        error_setg(errp, "hpvm: vCPUs may wait for pages from the source, and "
+                   "can't be interrupted; ask again when query-migrate says "
+                   "that the postcopy migration is completed");
+        return false;
+    }
+    return true;
+}
+
 HpvmInfo *qmp_query_hpvm(Error **errp)
 {
     g_autoptr(HpvmInfo) info = g_new0(HpvmInfo, 1);
@@ -216,6 +233,9 @@ HpvmInfo *qmp_query_hpvm(Error **errp)
 
     info->enabled = vm;
     if (vm) {
+        if (!can_interrupt_vcpus(errp)) {
+            return NULL;
+        }
         info->has_timer_policy = true;
         info->timer_policy = vm->options.timer;
 
@@ -263,6 +283,9 @@ void qmp_hpvm_set_mode(HpvmMode mode, Error **errp)
     if (!vm) {
         error_setg(errp, "direct mode is not enabled; start QEMU with "
                    "-accel kvm,hpvm=on");
+        return;
+    }
+    if (!can_interrupt_vcpus(errp)) {
         return;
     }
     /* vCPUs that aren't bound yet get it then. */
