@@ -40,7 +40,7 @@ static struct notifier_block seer = { .notifier_call = see, .priority = MCE_PRIO
 
 static void note_error(unsigned int cpu, unsigned int bank)
 {
-	wrmsrl_on_cpu(cpu, MSR_IA32_MCx_STATUS(bank),
+	wrmsrl_on_cpu(cpu, MSR_IA32_MC0_STATUS + 4 * bank,
 		      MCI_STATUS_VAL | MCI_STATUS_EN | 0x0136);
 }
 
