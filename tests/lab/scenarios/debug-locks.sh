@@ -7,7 +7,8 @@
 #: devices.svm -device edu,addr=6
 #: timeout     3600
 #: groups      debug
-#: files       {build}/selftests-hpvm/x86_64/hpvm_[!i]*_test {build}/selftests-hpvm/x86_64/hpvm_bind_cost
+#: files       {build}/selftests-hpvm/x86_64/hpvm_[!i]*_test
+#: files       {build}/selftests-hpvm/x86_64/hpvm_bind_cost
 
 watched_run
 # waits N: how often somebody waits for a grace period while N CPUs are taken, bound and given

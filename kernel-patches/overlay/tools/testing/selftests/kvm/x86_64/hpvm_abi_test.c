@@ -234,7 +234,7 @@ TEST(bind_again_and_release)
 
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
-	EXPECT_EQ(-ENOSPC, __hpvm_bind(vcpu, 0, &holder));
+	EXPECT_EQ(-EINVAL, __hpvm_bind(vcpu, INT_MAX, &holder));
 	EXPECT_EQ(0, holder);
 	EXPECT_EQ(pcpu, hpvm_state(vcpu).pcpu);
 

@@ -835,7 +835,7 @@ static void guest_oneshot(void)
 	GUEST_SYNC(1);
 
 	/* Stopped: stays so on the way. */
-	x2apic_write_reg(APIC_TMICT, 1000000);
+	x2apic_write_reg(APIC_TMICT, bus_khz * 1500);
 	x2apic_write_reg(APIC_TMICT, 0);
 	GUEST_SYNC(2);
 	GUEST_ASSERT(!guest_wait(&count[TIMER_VECTOR], n + 1, 2));
