@@ -18,7 +18,6 @@
 #define PAGE		4096
 #define PAGES_A_TURN	16
 #define MAX_CPUS	64
-#define PAUSE_NS	10000000	/* of the first CPU, at each of its turns */
 
 struct message {
 	uint64_t tsc, ns;
@@ -30,6 +29,9 @@ static struct cpu {
 	char *memory;
 	unsigned long pages, turns;
 } cpus[MAX_CPUS];
+
+/* Of the first CPU, at each of its turns. */
+static struct timespec rest;
 
 static struct message now(void)
 {
@@ -59,7 +61,6 @@ static void rewrite(struct cpu *cpu)
 
 static void *pass(void *arg)
 {
-	const struct timespec rest = { .tv_nsec = PAUSE_NS };
 	struct cpu *cpu = arg;
 	struct message then, m;
 	cpu_set_t set;
@@ -76,7 +77,7 @@ static void *pass(void *arg)
 			fail("a clock that went back");
 		rewrite(cpu);
 		cpu->turns++;
-		if (cpu == cpus)
+		if (cpu == cpus && rest.tv_nsec)
 			nanosleep(&rest, NULL);
 		m = now();
 		if (write(cpu->out, &m, sizeof(m)) != sizeof(m))
@@ -87,7 +88,7 @@ static void *pass(void *arg)
 }
 
 /* With so many MiB, for all CPUs together. */
-void start_busy(long mib)
+void start_busy(long mib, long rest_ns)
 {
 	long count = sysconf(_SC_NPROCESSORS_ONLN), i;
 	struct message m = now();
@@ -96,6 +97,7 @@ void start_busy(long mib)
 
 	if (!mib)
 		return;
+	rest.tv_nsec = rest_ns;
 	if (count > MAX_CPUS)
 		count = MAX_CPUS;
 	for (i = 0; i < count; i++) {

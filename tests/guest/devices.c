@@ -137,7 +137,7 @@ void set_up_network(void)
 	close(fd);
 }
 
-volatile bool called;
+volatile bool told_to_end;
 
 static void *take_call(void *socket)
 {
@@ -146,7 +146,7 @@ static void *take_call(void *socket)
 	if (fd < 0)
 		fail("accept");
 	close(fd);
-	called = true;
+	told_to_end = true;
 	return NULL;
 }
 
@@ -159,6 +159,25 @@ void await_call(void)
 	if (fd < 0 || bind(fd, (struct sockaddr *)&port, sizeof(port)) || listen(fd, 1) ||
 	    pthread_create(&thread, NULL, take_call, (void *)(long)fd))
 		fail("the port to be called at");
+}
+
+static void *take_input(void *unused)
+{
+	char byte;
+
+	(void)unused;
+	if (read(STDIN_FILENO, &byte, 1) != 1)
+		fail("read from the console");
+	told_to_end = true;
+	return NULL;
+}
+
+void await_input(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, take_input, NULL))
+		fail("pthread_create");
 }
 
 /* Until so many frames have arrived; the kernel answers what's to be answered. */

@@ -3,8 +3,10 @@
  *
  *   hpvm.timers=N       sleep N times until the next multiple of the period
  *   hpvm.period_us=N    the period, in microseconds (1000)
+ *   hpvm.until_input=1  or until a line comes from the console
  *   hpvm.busy=N         meanwhile a message goes around the CPUs, which compare their
  *                       clocks and write N MiB of memory over and over
+ *   hpvm.busy_rest_us=N it rests so long on the first CPU (10000)
  *   hpvm.network=1      meanwhile the virtio network card answers pings; timers end when
  *                       somebody connects to TCP port 7
  *   hpvm.settle_ms=N    be idle so long before the interval begins (500)
@@ -157,7 +159,7 @@ static void timers(long count, long period)
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	next = start;
-	for (i = 0; i < count && !called; i++) {
+	for (i = 0; i < count && !told_to_end; i++) {
 		later(&next, period);
 		passed = since(&start);
 		if (passed - before > gap)
@@ -178,7 +180,8 @@ static void timers(long count, long period)
 	}
 	passed = since(&start);
 	mark(MARK_END);
-	printf("hpvm: timers_fired=%ld\nhpvm: timers_missed=%ld\n", fired, missed);
+	printf("hpvm: timers=%ld\nhpvm: timers_fired=%ld\nhpvm: timers_missed=%ld\n", i, fired,
+	       missed);
 	printf("hpvm: worst_late_us=%ld\nhpvm: longest_gap_us=%ld\n", worst / 1000, gap / 1000);
 	report_busy();
 	printf("hpvm: elapsed_us=%ld\n", passed / 1000);
@@ -517,7 +520,9 @@ int main(void)
 
 	if (parameter("hpvm.network", 0))
 		await_call();
-	start_busy(parameter("hpvm.busy", 0));
+	if (parameter("hpvm.until_input", 0))
+		await_input();
+	start_busy(parameter("hpvm.busy", 0), parameter("hpvm.busy_rest_us", 10000) * 1000);
 	loc = interrupts("LOC:");
 	mark(MARK_BEGIN);
 	if (lines)

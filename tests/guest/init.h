@@ -23,12 +23,13 @@ void disk(long reads);
 void set_up_network(void);
 void network(long frames);
 
-/* From now on, called says if somebody has connected to the guest's TCP port 7. */
-extern volatile bool called;
+/* From now on, somebody may connect to the guest's TCP port 7, or write to the console. */
+extern volatile bool told_to_end;
 void await_call(void);
+void await_input(void);
 
-/* busy.c: work beside the timers, with so many MiB of memory. */
-void start_busy(long mib);
+/* busy.c: work beside the timers, with so many MiB of memory, and rests. */
+void start_busy(long mib, long rest_ns);
 void report_busy(void);
 
 #endif

@@ -231,7 +231,7 @@ def base(config):
         roms = option_roms(config)
         kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
         status = os.path.join(config.top, "scripts", "hpvm-status")
-        tools = [os.path.join(programs, name) for name in ("kexec", "broadcast")]
+        tools = [os.path.join(programs, name) for name in ("kexec", "broadcast", "memlock")]
         inputs = [config.qemu, status, *tools, guest_kernel(config), guest_initrd(config),
                   *kernels, *roms, *FIRMWARE, __file__]
         if newer(target, *inputs):

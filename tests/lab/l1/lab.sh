@@ -76,15 +76,18 @@ host_has() {
 # --- QEMU ---------------------------------------------------------------------
 
 # start_guest QEMU-ARGUMENT...: QEMU in the background, with the guest's serial port
-# in $GUEST_LOG. Commands for its monitor (QMP) go through qmp().
+# in $GUEST_LOG. Commands for its monitor (QMP) go through qmp(). With SERIAL_INPUT set, what
+# comes out of that pipe, open already, is the serial port's input. With WRAPPER set, that
+# program executes QEMU.
 start_guest() {
     : >$GUEST_LOG
     rm -f $QMP.in $QMP.out
     mkfifo $QMP.in $QMP.out
-    qemu -L /share -nodefaults -no-user-config -display none -m 192 \
+    $WRAPPER qemu -L /share -nodefaults -no-user-config -display none -m 192 \
         -name guest,debug-threads=on -no-reboot \
         -chardev pipe,id=qmp,path=$QMP -mon chardev=qmp,mode=control \
-        -chardev file,id=serial,path=$GUEST_LOG -serial chardev:serial \
+        -chardev file,id=serial,path=$GUEST_LOG${SERIAL_INPUT:+,input-path=$SERIAL_INPUT} \
+        -serial chardev:serial \
         "$@" >$QEMU_LOG 2>&1 &
     GUEST_PID=$!
     tail -f $GUEST_LOG | while read -r line; do echo "guest| ${line%"$CR"}"; done &
@@ -240,11 +243,20 @@ linux_guest() {
 
 # --- migration --------------------------------------------------------------------
 
-migration_is() { qmp query-migrate | tee /run/migration | grep -q "\"status\": \"$1\""; }
+migration_has() { qmp query-migrate | tee /run/migration | grep -q "$1"; }
+migration_is() { migration_has "\"status\": \"$1\""; }
+# incoming_waits: the destination listens.
+incoming_waits() { [ -S /run/migration.socket ]; }
 memory_mapped() { qmp query-hpvm | grep -q '"unmapped": 0'; }
-all_direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "${VCPUS:-1}" ]; }
+# memory_locked: all of the guest's 192 MiB, as the kernel counts it, and as QEMU does.
+memory_locked() {
+    [ "$(sed -n 's/^VmLck:[^0-9]*\([0-9]*\) kB/\1/p' /proc/"$GUEST_PID"/status)" -gt 196608 ] &&
+        qmp query-hpvm | grep -q '"unlocked": 0'
+}
+memory_ready() { memory_locked && memory_mapped; }
 # page_faults: of the guest's accesses to memory, until now.
 page_faults() { cat /sys/kernel/debug/kvm/"$GUEST_PID"-*/pf_taken; }
+all_direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "${VCPUS:-1}" ]; }
 # tsc_offsets: of the vCPUs, each that differs.
 tsc_offsets() { cat /sys/kernel/debug/kvm/"$GUEST_PID"-*/vcpu*/tsc-offset | sort -u; }
 
@@ -253,11 +265,61 @@ tsc_offsets() { cat /sys/kernel/debug/kvm/"$GUEST_PID"-*/vcpu*/tsc-offset | sort
 runs_well() {
     check "$1: the guest runs" wait_for 30 guest_is running
     check "$1: it is direct" wait_for 20 all_direct
-    check "$1: its memory is mapped" wait_for 60 memory_mapped
+    check "$1: its memory is locked" wait_for 60 memory_locked
+    check "$1: and mapped" wait_for 100 memory_mapped
     before=$(page_faults)
     sleep 2
     is "$1: no page is missing" "$(page_faults)" "$before"
     hmp info hpvm
+}
+
+# capabilities NAME...: these of the ones that are used here, and no others.
+capabilities() {
+    list=
+    for capability in auto-converge background-snapshot dirty-limit multifd postcopy-ram xbzrle; do
+        state=false
+        case " $* " in *" $capability "*) state=true ;; esac
+        list="$list${list:+,}{\"capability\":\"$capability\",\"state\":$state}"
+    done
+    qmp migrate-set-capabilities "{\"capabilities\":[$list]}" | not_error
+}
+# parameters "NAME":VALUE,...
+parameters() { qmp migrate-set-parameters "{$1}" | not_error; }
+not_error() { ! grep '"error"'; }
+
+# swap: the second guest takes the place of the first, which has ended.
+swap() {
+    GUEST_PID=$SECOND_PID SECOND_PID=
+    for side in in out; do
+        mv /run/qmp2.$side /run/qmp.$side
+    done
+    mv /run/guest2.log /run/guest.log
+    mv /run/qemu2.log /run/qemu.log
+    exec 4>&6 5<&7 6>&- 7<&-
+}
+
+# hundredths: of seconds since the host's start.
+hundredths() {
+    read -r up _ </proc/uptime
+    echo "${up%.*}${up#*.}"
+}
+
+# answers NAME SECONDS COMMAND...: the monitor does, in this time each, until the command succeeds.
+answers() {
+    name=$1 limit=$2
+    shift 2
+    worst=0 asked=0
+    until "$@"; do
+        [ $asked -lt 3000 ] || break
+        from=$(hundredths)
+        qmp query-status >/dev/null
+        took=$(($(hundredths) - from))
+        asked=$((asked + 1))
+        [ $took -le $worst ] || worst=$took
+        nap
+    done
+    note "$name: the monitor answers $asked times, within $worst hundredths of a second"
+    check "$name: the monitor answers all along" [ $worst -le $((limit * 100)) ]
 }
 
 # --- two hosts --------------------------------------------------------------------
@@ -978,7 +1040,7 @@ run_selftests() {
 # report_selftests: run those in /files, with $TESTS as an argument if that's set; each
 # test of their TAP is a check here.
 report_selftests() {
-    for file in /files/*; do
+    for file in /files/*_test; do
         stage "${file##*/}"
         timeout 200 "$file" ${TESTS:+"$TESTS"} 2>&1 | report_tap "${file##*/}"
     done

@@ -57,7 +57,6 @@ place_vcpus() {
     done
 }
 
-all_direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = 2 ]; }
 # Affinities of QEMU's threads, each once; the first is that of the process.
 affinities() {
     for thread in "/proc/$GUEST_PID/task"/*; do
@@ -68,7 +67,7 @@ affinities() {
 # runs CPUS: after "cont".
 runs() {
     check "$1: the guest is up" await_guest 120 hpvm:.ready
-    check "$1: both vCPUs are direct" wait_for 10 all_direct
+    check "$1: both vCPUs are direct" wait_for 10 all_direct 2
     hmp info hpvm
     is "$1: each thread is where it belongs" "$(affinities)" "0 1 2 "
     hpvm-status
