@@ -4,6 +4,7 @@
  *   hpvm.timers=N       sleep N times until the next multiple of the period
  *   hpvm.period_us=N    the period, in microseconds (1000)
  *   hpvm.until_input=1  or until a line comes from the console
+ *   hpvm.marks=N        mark each Nth timer, too
  *   hpvm.busy=N         meanwhile a message goes around the CPUs, which compare their
  *                       clocks and write N MiB of memory over and over
  *   hpvm.busy_rest_us=N it rests so long on the first CPU (10000)
@@ -152,7 +153,7 @@ static void later(struct timespec *t, long nsec)
  * One wake-up at each multiple of the period. A multiple that has already passed
  * when its turn comes is not slept for and not counted as fired.
  */
-static void timers(long count, long period)
+static void timers(long count, long period, long marks)
 {
 	struct timespec start, next;
 	long fired = 0, missed = 0, worst = 0, gap = 0, before = 0, passed, late, i;
@@ -161,6 +162,8 @@ static void timers(long count, long period)
 	next = start;
 	for (i = 0; i < count && !told_to_end; i++) {
 		later(&next, period);
+		if (marks && i % marks == marks - 1)
+			mark(MARK_BEGIN);
 		passed = since(&start);
 		if (passed - before > gap)
 			gap = passed - before;
@@ -536,7 +539,8 @@ int main(void)
 	else if (frames)
 		network(frames);
 	else
-		timers(count, parameter("hpvm.period_us", 1000) * 1000);
+		timers(count, parameter("hpvm.period_us", 1000) * 1000,
+		       parameter("hpvm.marks", 0));
 	printf("hpvm: loc=%ld\n", interrupts("LOC:") - loc);
 	printf("hpvm: nmi=%ld\n", interrupts("NMI:"));
 	end();

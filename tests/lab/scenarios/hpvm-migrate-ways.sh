@@ -8,18 +8,12 @@
 #: groups  long
 
 # One guest all the time, until it's told to end. Its timers are counted: each wakes it, or it
-<<<<<<< ours
 # says that it came too late for it. A message goes around its vCPUs, which compare their clocks
 # and write and read memory: one that is lost, or memory that is wrong, ends it.
-VCPUS=2
-WAYS=${WAYS:-rate precopy xbzrle multifd auto_converge dirty_limit possible postcopy unlockable snapshot background}
-=======
-# says that it came too late for it. A counted message goes around its vCPUs, and memory is
-# written and read: what's lost or comes twice ends it.
 # There are "dirty_limit", for which the guest is seldom fast enough here, and "background", which
 # takes a quarter of an hour or more: an exit of each vCPU for each page.
+VCPUS=2
 WAYS=${WAYS:-rate precopy xbzrle multifd auto_converge possible postcopy unlockable snapshot}
->>>>>>> theirs
 PERIOD_US=20000
 DIRTY_MIB=${DIRTY_MIB:-8}
 SERIAL_INPUT=/run/input

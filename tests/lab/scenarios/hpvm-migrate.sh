@@ -28,17 +28,6 @@ ordinary_one() {
         -accel kvm -cpu "$ORDINARY_CPU" "$@"
 }
 
-# moves NAME: from the first QEMU to the second, which listens.
-moves() {
-    check "$1: the destination listens" wait_for 20 incoming_waits
-    qmp migrate '{"uri":"unix:/run/migration.socket"}'
-    check "$1: the migration is complete" wait_for 120 migration_is completed
-    cat /run/migration
-    qmp quit
-    check "$1: the source ends" wait_for 20 guest_ended
-    rm -f /run/migration.socket
-}
-
 # stores NAME: the guest in a file, and goes.
 stores() {
     qmp migrate '{"uri":"file:/run/state"}'
