@@ -42,6 +42,9 @@ bench-isolation: all		## what a busy host does to a guest's CPU in a minute
 bench-irq: all			## what an assigned device's interrupt costs: bare metal, stock, hpvm
 	@scripts/bench-irq
 
+bench-migration: all		## what a migration takes: downtime, exits afterwards; stock, hpvm
+	@scripts/bench-migration
+
 check: all selftests		## all tests that take minutes
 	@scripts/check short
 
@@ -64,4 +67,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq check check-long patches kernel-deb clean help
+.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq bench-migration check check-long patches kernel-deb clean help
