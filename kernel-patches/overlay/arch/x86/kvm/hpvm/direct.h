@@ -375,7 +375,14 @@ static inline void kvm_hpvm_immediate_exit(struct kvm_vcpu *vcpu)
 /* Send an edge-triggered interrupt straight into the guest; true: it was sent. */
 static __always_inline bool kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector)
 {
-	return static_branch_unlikely(&kvm_hpvm_key) && __kvm_hpvm_deliver(vcpu, vector);
+	struct kvm_hpvm_vm *vm;
+
+	if (!static_branch_unlikely(&kvm_hpvm_key))
+		return false;
+	/* The vCPU may leave the guest: this only spares the others the call. */
+	vm = vcpu->kvm->arch.hpvm;
+	return vm && vcpu->vcpu_id < HPVM_APIC_IDS &&
+	       test_bit(vcpu->vcpu_id, vm->in_guest) && __kvm_hpvm_deliver(vcpu, vector);
 }
 
 static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl)

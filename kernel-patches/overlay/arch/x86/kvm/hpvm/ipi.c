@@ -29,8 +29,8 @@ void kvm_hpvm_take_stray(void *guest, u8 vector)
 }
 
 /*
- * Any context but NMI.  False: the vCPU can't be reached straight, or the interrupt
- * needs KVM's attention at its EOI.
+ * To a vCPU that was in its guest just now.  Any context but NMI.  False: the vCPU can't
+ * be reached straight, or the interrupt needs KVM's attention at its EOI.
  */
 bool __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector)
 {
@@ -39,8 +39,7 @@ bool __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector)
 	unsigned long flags;
 	bool sent = false;
 
-	if (!vm || id >= HPVM_APIC_IDS || !hpvm_sendable(vector) ||
-	    test_bit(vector, vcpu->arch.ioapic_handled_vectors))
+	if (!hpvm_sendable(vector) || test_bit(vector, vcpu->arch.ioapic_handled_vectors))
 		return false;
 
 	/* See kvm_hpvm_table_unbind(). */

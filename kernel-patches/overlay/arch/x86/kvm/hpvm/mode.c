@@ -299,7 +299,8 @@ void kvm_hpvm_report_status(struct kvm_vcpu *vcpu)
 
 /*
  * Held, and for no other reason: the vCPU is to cost no more than one of any other VM, so
- * nothing is decided again until user space lets it go.  Notifications of posted interrupts may come to it.
+ * nothing is decided again until user space lets it go.  Notifications of posted
+ * interrupts may come to it.
  */
 static void settle(struct kvm_vcpu *vcpu)
 {
