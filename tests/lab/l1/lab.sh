@@ -211,6 +211,9 @@ wait_guest() {
 vcpu_threads() { grep -l '^CPU [0-9]*/KVM' /proc/"$GUEST_PID"/task/*/comm 2>/dev/null |
     cut -d/ -f5; }
 
+# allowed_cpus DIRECTORY: of the task whose one this is in /proc.
+allowed_cpus() { sed -n 's/^Cpus_allowed_list:\t*//p' "$1/status"; }
+
 has_vcpu() { [ "$(vcpu_threads | wc -l)" = "${VCPUS:-1}" ]; }
 
 # pin_vcpus CPU: what an administrator does for stock KVM; the first vCPU to this CPU,
@@ -323,6 +326,82 @@ answers() {
     check "$name: the monitor answers all along" [ $worst -le $((limit * 100)) ]
 }
 
+# prepare CAPABILITY...: of both QEMUs on this host, and no others; then the second one listens,
+# which was started with "-incoming defer".
+prepare() {
+    capabilities "$@"
+    # It throttles nobody.
+    for one; do
+        shift
+        case $one in auto-converge | dirty-limit) ;; *) set -- "$@" "$one" ;; esac
+    done
+    second capabilities "$@"
+    second qmp migrate-incoming "{\"uri\":\"unix:$SOCKET\"}"
+}
+
+# sets_out NAME: the guest, for the second QEMU, which listens.
+sets_out() {
+    check "$1: the destination listens" wait_for 20 incoming_waits
+    qmp migrate "{\"uri\":\"unix:$SOCKET\"}"
+}
+
+# begins_postcopy NAME: the guest that has set out goes on at the destination, until all is there.
+begins_postcopy() {
+    check "$1: it is under way" wait_for 20 migration_is active
+    sleep 2
+    qmp migrate-start-postcopy
+    check "$1: the guest runs before its memory is there" \
+        wait_for 30 migration_is postcopy-active
+    second answers "$1" 2 memory_ready
+}
+
+# completes NAME SECONDS: the migration, in this time, and the source's QEMU ends.
+completes() {
+    check "$1: the migration is complete" wait_for "$2" migration_is completed
+    cat /run/migration
+    hmp info migrate
+    qmp quit
+    check "$1: the source ends" wait_for 20 guest_ended
+    rm -f $SOCKET
+}
+
+# moves NAME: from the first QEMU to the second one on this host, which listens.
+moves() {
+    sets_out "$1"
+    completes "$1" 120
+}
+
+# endless_guest MIB QEMU-ARGUMENT...: a Linux guest that is at work until it's told to end. Its
+# timers are counted: each wakes it, or it says that it came too late for it. A message goes around
+# its vCPUs, which compare their clocks and write and read so much memory: one that is lost, or
+# memory that is wrong, ends it.
+ENDLESS_PERIOD_US=20000
+endless_guest() {
+    busy=$1
+    shift
+    if [ -z "$SERIAL_INPUT" ]; then
+        SERIAL_INPUT=/run/input
+        mkfifo $SERIAL_INPUT
+        exec 8<>$SERIAL_INPUT
+    fi
+    linux_guest "hpvm.timers=100000000 hpvm.until_input=1 hpvm.period_us=$ENDLESS_PERIOD_US hpvm.busy=$busy hpvm.busy_rest_us=0" "$@"
+}
+
+# ends_when_told ROUNDS: such a guest, whose message has gone around more often; and it has missed
+# nothing.
+ends_when_told() {
+    echo >&8
+    check "the guest came to its end" await_guest 60 hpvm:.elapsed_us
+    wait_guest 30
+    is "QEMU ended well" $? 0
+    is "each timer came" $(($(figure timers_fired) + $(figure timers_missed))) "$(figure timers)"
+    # By the guest's own clock, the last one's moment: none was early, and none twice.
+    check "none was early" [ "$(figure elapsed_us)" -ge $(($(figure timers) * ENDLESS_PERIOD_US)) ]
+    check "messages went around, and memory was written" [ "$(figure rounds)" -gt "$1" ]
+    note "$(figure timers_missed) of $(figure timers) timers missed, $(figure worst_late_us) us late" \
+        "at most; $(figure rounds) rounds of the message"
+}
+
 # one_guest CPU QEMU-ARGUMENT...: a Linux guest whose one vCPU is direct on this CPU, or with
 # STOCK set ordinary and pinned there. Its timers are counted, and it writes memory.
 one_guest() {
@@ -336,16 +415,6 @@ one_guest() {
     linux_guest "idle=poll hpvm.timers=$TIMERS hpvm.period_us=$PERIOD_US hpvm.busy=1 hpvm.marks=1000" \
         -cpu "$LINUX_CPU" "$@"
     [ -z "$STOCK" ] || check "the vCPU is pinned to CPU $one_cpu" pin_vcpus "$one_cpu"
-}
-# moves NAME: from the first QEMU to the second one on this host, which listens.
-moves() {
-    check "$1: the destination listens" wait_for 20 incoming_waits
-    qmp migrate "{\"uri\":\"unix:$SOCKET\"}"
-    check "$1: the migration is complete" wait_for 120 migration_is completed
-    cat /run/migration
-    qmp quit
-    check "$1: the source ends" wait_for 20 guest_ended
-    rm -f $SOCKET
 }
 
 # trace_runs: when vCPUs enter and leave their guests is recorded from now on, by the TSC.
@@ -578,10 +647,7 @@ departs() {
 # leaves NAME: the guest, for the other host.
 leaves() {
     departs 1000000000
-    check "$1: the migration is complete" wait_for 120 migration_is completed
-    cat /run/migration
-    qmp quit
-    check "$1: the source ends" wait_for 20 guest_ended
+    completes "$1" 120
     killall tail
 }
 

@@ -60,7 +60,7 @@ place_vcpus() {
 # Affinities of QEMU's threads, each once; the first is that of the process.
 affinities() {
     for thread in "/proc/$GUEST_PID/task"/*; do
-        sed -n 's/^Cpus_allowed_list:\t*//p' "$thread/status"
+        allowed_cpus "$thread"
     done | sort -u | tr '\n' ' '
 }
 

@@ -17,7 +17,7 @@ new_task_runs_on() {
     kill $!
 }
 # The CPUs that the vCPU's thread may run on.
-vcpu_affinity() { sed -n 's/^Cpus_allowed_list:\t*//p' "/proc/$GUEST_PID/task/$(vcpu_threads)/status"; }
+vcpu_affinity() { allowed_cpus "/proc/$GUEST_PID/task/$(vcpu_threads)"; }
 set_online() { echo "$2" >"/sys/devices/system/cpu/cpu$1/online"; }
 
 direct_guest 120

@@ -42,8 +42,7 @@ runs_well begin
 
 stage "to a CPU that is taken"
 second direct_one 1 -incoming unix:/run/migration.socket
-check "taken: the destination listens" wait_for 20 incoming_waits
-qmp migrate '{"uri":"unix:/run/migration.socket"}'
+sets_out taken
 check "taken: the migration fails" wait_for 60 migration_is failed
 cat /run/migration
 check "taken: the destination ends" wait_for 20 second guest_ended
@@ -55,9 +54,8 @@ runs_well taken
 
 stage "cancelled"
 second direct_one 2 -incoming unix:/run/migration.socket
-check "cancelled: the destination listens" wait_for 20 incoming_waits
 qmp migrate-set-parameters '{"max-bandwidth":2000000}'
-qmp migrate '{"uri":"unix:/run/migration.socket"}'
+sets_out cancelled
 check "cancelled: it is under way" wait_for 20 migration_is active
 sleep 3
 check "cancelled: it still is" migration_is active
@@ -93,22 +91,11 @@ runs_well back
 
 stage "postcopy"
 second direct_one 2 -incoming defer
-capabilities postcopy-ram
-second capabilities postcopy-ram
 parameters '"max-bandwidth":4000000,"max-postcopy-bandwidth":0'
-second qmp migrate-incoming '{"uri":"unix:/run/migration.socket"}'
-check "postcopy: the destination listens" wait_for 20 incoming_waits
-qmp migrate '{"uri":"unix:/run/migration.socket"}'
-check "postcopy: it is under way" wait_for 20 migration_is active
-sleep 2
-qmp migrate-start-postcopy
-check "postcopy: the guest runs before its memory is there" \
-    wait_for 30 migration_is postcopy-active
-second answers postcopy 2 memory_ready
-check "postcopy: the migration is complete" wait_for 60 migration_is completed
-cat /run/migration
-qmp quit
-check "postcopy: the source ends" wait_for 20 guest_ended
+prepare postcopy-ram
+sets_out postcopy
+begins_postcopy postcopy
+completes postcopy 60
 second runs_well postcopy
 swap
 

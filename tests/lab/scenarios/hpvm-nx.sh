@@ -12,7 +12,7 @@ echo force >/sys/module/kvm/parameters/nx_huge_pages
 echo 500 >/sys/module/kvm/parameters/nx_huge_pages_recovery_period_ms
 direct_guest 120
 for t in /proc/"$GUEST_PID"/task/*; do
-    echo "$(cat "$t/comm"): $(grep Cpus_allowed_list "$t/status" | cut -f2)"
+    echo "$(cat "$t/comm"): $(allowed_cpus "$t")"
 done >/run/threads
 cat /run/threads
 check "the recovery has a thread" grep -q '^kvm-nx-lpage' /run/threads
