@@ -371,6 +371,37 @@ moves() {
     completes "$1" 120
 }
 
+# --- hot upgrade: a new QEMU on the same host, which gets the guest's memory and CPUs as they are
+
+CPR_SOCKET=/run/cpr.socket
+# With memory and ROMs that another process can have.
+SHARED_MEMORY="-object memory-backend-memfd,id=ram,size=192M,share=on"
+SHARED_MEMORY="$SHARED_MEMORY -machine memory-backend=ram,aux-ram-share=on"
+
+# socket_channel TYPE PATH: a channel of a migration, in JSON.
+socket_channel() {
+    echo "{\"channel-type\":\"$1\",\"addr\":{\"transport\":\"socket\",\"type\":\"unix\",\"path\":\"$2\"}}"
+}
+# successor WORD...: as the second guest what they start, as a new QEMU that waits for the first
+# one's guest.
+successor() { second "$@" -incoming "unix:$SOCKET" -incoming "$(socket_channel cpr $CPR_SOCKET)"; }
+successor_waits() { [ -S $CPR_SOCKET ]; }
+
+# passes_on NAME: the guest, to its successor.
+passes_on() {
+    check "$1: the new QEMU waits" wait_for 20 successor_waits
+    parameters '"mode":"cpr-transfer"'
+    qmp migrate "{\"channels\":[$(socket_channel main $SOCKET),$(socket_channel cpr $CPR_SOCKET)]}" |
+        tee /run/answer
+}
+
+# upgrades NAME: so that the guest runs there, and the old QEMU has ended.
+upgrades() {
+    passes_on "$1"
+    completes "$1" 60
+    rm -f $CPR_SOCKET
+}
+
 # endless_guest MIB QEMU-ARGUMENT...: a Linux guest that is at work until it's told to end. Its
 # timers are counted: each wakes it, or it says that it came too late for it. A message goes around
 # its vCPUs, which compare their clocks and write and read so much memory: one that is lost, or

@@ -36,8 +36,9 @@
 /*
  * VM ioctl: dedicate CPUs, all of them in one pass, or none.  Each entry gets a
  * descriptor that stands for "this CPU is dedicated": KVM_HPVM_BIND accepts it, from
- * whichever VM and process.  The CPU is the host's again when its last descriptor is
- * closed and no vCPU is bound to it.  May sleep.
+ * whichever VM and process; the line "kvm-hpvm-cpu:" of its /proc/PID/fdinfo names the
+ * CPU.  The CPU is the host's again when its last descriptor is closed and no vCPU is
+ * bound to it.  May sleep.
  *
  * Errors: EINVAL  flags or pad not 0, nr is 0 or more than KVM_HPVM_MAX_CPUS; no such
  *                 CPU, or one twice

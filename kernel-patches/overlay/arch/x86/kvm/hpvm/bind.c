@@ -21,6 +21,7 @@
 #include <linux/pid.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -96,9 +97,18 @@ static int claim_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* In /proc/PID/fdinfo: which CPU it is, for whoever was given the descriptor. */
+static void claim_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct kvm_hpvm_claim *claim = file->private_data;
+
+	seq_printf(m, "kvm-hpvm-cpu:\t%u\n", claim->pcpu);
+}
+
 static const struct file_operations claim_fops = {
 	.owner		= THIS_MODULE,
 	.release	= claim_release,
+	.show_fdinfo	= claim_show_fdinfo,
 	.llseek		= noop_llseek,
 };
 

@@ -209,6 +209,7 @@ static bool check_others(const GArray *cpus, Error **errp)
 
 static void close_cpus(struct kvm_hpvm_take *take)
 {
+    hpvm_cpr_forget(take);
     for (unsigned int i = 0; i < take->nr; i++) {
         close(take->cpus[i].fd);
     }
@@ -228,6 +229,7 @@ static struct kvm_hpvm_take *take_cpus(const GArray *cpus, Error **errp)
     ret = kvm_vm_ioctl(kvm_state, KVM_HPVM_TAKE_CPUS, take);
     trace_kvm_hpvm_take(take->nr, take->failed, ret);
     if (ret == 0) {
+        hpvm_cpr_save(take);
         return g_steal_pointer(&take);
     }
     if (take->failed < take->nr) {
@@ -264,6 +266,12 @@ bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp)
     int ret = kvm_vcpu_ioctl(cs, KVM_HPVM_BIND, &bind);
 
     trace_kvm_hpvm_bind(cs->cpu_index, bind.pcpu, ret);
+    if (ret == -EBUSY) {
+        error_setg(errp, "hpvm: the guest runs in another QEMU, to which this "
+                   "one has handed CPU %u over; use that one, or end it first",
+                   bind.pcpu);
+        return false;
+    }
     if (ret < 0) {
         error_setg_errno(errp, -ret, "hpvm: can't bind vCPU %d to CPU %u",
                          cs->cpu_index, bind.pcpu);
@@ -289,16 +297,20 @@ static void do_unbind(CPUState *cs, run_on_cpu_data data)
     kvm_hpvm_destroy_vcpu(cs);
 }
 
-bool hpvm_bind_all(Error **errp)
+void hpvm_unbind_all(HpvmVM *vm)
 {
-    ERRP_GUARD();
-    HpvmVM *vm = hpvm_vm();
-    g_autoptr(GArray) cpus = NULL;
     CPUState *cs;
 
-    if (vm->take) {
-        return true;
+    CPU_FOREACH(cs) {
+        run_on_cpu(cs, do_unbind, RUN_ON_CPU_NULL);
     }
+    vm->bound = false;
+}
+
+static bool take_all(HpvmVM *vm, Error **errp)
+{
+    g_autoptr(GArray) cpus = NULL;
+
     if (vm->cpus) {
         cpus = g_array_ref(vm->cpus);
     } else {
@@ -311,22 +323,34 @@ bool hpvm_bind_all(Error **errp)
         return false;
     }
     vm->take = take_cpus(cpus, errp);
-    if (!vm->take) {
+    return vm->take;
+}
+
+bool hpvm_bind_all(Error **errp)
+{
+    ERRP_GUARD();
+    HpvmVM *vm = hpvm_vm();
+    bool had = vm->take;
+    CPUState *cs;
+
+    if (vm->bound) {
+        return true;
+    }
+    if (!had && !take_all(vm, errp)) {
         return false;
     }
     CPU_FOREACH(cs) {
         run_on_cpu(cs, do_bind, RUN_ON_CPU_HOST_PTR(errp));
         if (*errp) {
-            break;
+            hpvm_unbind_all(vm);
+            if (!had) {
+                close_cpus(g_steal_pointer(&vm->take));
+            }
+            return false;
         }
     }
-    if (*errp) {
-        CPU_FOREACH(cs) {
-            run_on_cpu(cs, do_unbind, RUN_ON_CPU_NULL);
-        }
-        close_cpus(g_steal_pointer(&vm->take));
-        return false;
-    }
+    vm->bound = true;
+    hpvm_cpr_started(vm);
     return true;
 }
 
@@ -335,9 +359,15 @@ static int before_start(NotifierWithReturn *notifier, void *data, Error **errp)
     return hpvm_bind_all(errp) ? 0 : -EBUSY;
 }
 
-/* Before a byte of the guest has come: the source goes on if this fails. */
+/*
+ * Before a byte of the guest has come: the source goes on if this fails.  CPUs
+ * that an old QEMU has handed over are there.
+ */
 static int load_setup(QEMUFile *f, void *opaque, Error **errp)
 {
+    if (hpvm_vm()->take) {
+        return 0;
+    }
     return hpvm_bind_all(errp) ? 0 : -EBUSY;
 }
 

@@ -38,7 +38,8 @@ static bool enable(HpvmVM *vm, MachineState *ms, KVMState *s, Error **errp)
             return false;
         }
     }
-    if (!hpvm_check_host(s, errp)) {
+    if (!hpvm_check_host(s, errp) ||
+        !hpvm_cpr_inherit(vm, ms->smp.cpus, errp)) {
         return false;
     }
     vm->features = hpvm_choose_features(&vm->options, s, errp);
@@ -79,6 +80,10 @@ static void machine_done(Notifier *notifier, void *data)
         autostart = 0;
     }
     hpvm_memory_start(hpvm_vm(), start);
+    if (hpvm_cpr_inherits()) {
+        /* Before the old QEMU hears that this one listens, and stops the guest. */
+        hpvm_memory_map(hpvm_vm());
+    }
 }
 
 void kvm_hpvm_init(MachineState *ms, KVMState *s)
@@ -92,11 +97,17 @@ void kvm_hpvm_init(MachineState *ms, KVMState *s)
                      "leave them out");
         exit(EXIT_FAILURE);
     }
+    if (!vm->options.on && hpvm_cpr_inherits()) {
+        error_report("hpvm: the guest that the old QEMU hands over has CPUs of "
+                     "its own; add hpvm=on, as there");
+        exit(EXIT_FAILURE);
+    }
     if (vm->options.on) {
         /* Not an error to return: QEMU would try the next accelerator. */
         enable(vm, ms, s, &error_fatal);
         hpvm_memory_init(vm, s);
         hpvm_bind_init();
+        hpvm_cpr_init(vm);
         qemu_add_machine_init_done_notifier(&machine_done_notifier);
     }
 }
@@ -184,7 +195,7 @@ static bool init_vcpu(HpvmVM *vm, CPUState *cs, Error **errp)
     }
 
     /* One that is plugged in again; the others wait for the VM's start. */
-    return !vm->take || hpvm_bind_vcpu(vm, cs, errp);
+    return !vm->bound || hpvm_bind_vcpu(vm, cs, errp);
 }
 
 void kvm_hpvm_init_vcpu(CPUState *cs)

@@ -47,6 +47,10 @@ typedef struct HpvmVM {
     GArray *cpus;       /* of hpvm-cpus=, or NULL */
     /* The VM's CPUs as soon as it has them; by cpu_index. */
     struct kvm_hpvm_take *take;
+    bool bound;         /* the vCPUs are, to these */
+    /* Handed over with the guest; by cpu_index, while it's stopped for that. */
+    uint64_t *tsc_offsets;
+    uint32_t nr_tsc_offsets;
     struct HpvmMap *map;    /* memory.c */
     bool keeps_mappings;    /* of regions that don't change */
 } HpvmVM;
@@ -91,8 +95,11 @@ bool hpvm_check_smt(const HpvmOptions *options, const GArray *cpus,
 /* Has the VM take its CPUs when somebody starts it. */
 void hpvm_bind_init(void);
 
-/* Takes the VM's CPUs, all or none, unless it has them. */
+/* Takes the VM's CPUs, all or none, unless it has them, and binds the vCPUs. */
 bool hpvm_bind_all(Error **errp);
+
+/* Releases the vCPUs; the CPUs stay the VM's. */
+void hpvm_unbind_all(HpvmVM *vm);
 
 /* Binds a vCPU to the pCPU that the VM has for it, on the vCPU's thread. */
 bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp);
@@ -103,7 +110,27 @@ bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp);
  */
 int hpvm_set_ctrl(CPUState *cs, bool hold);
 
+/* cpr.c */
+
+/* Before the machine exists. */
+void hpvm_cpr_init(HpvmVM *vm);
+
+/* A new QEMU will get these CPUs, or won't any more. */
+void hpvm_cpr_save(const struct kvm_hpvm_take *take);
+void hpvm_cpr_forget(const struct kvm_hpvm_take *take);
+
+/* Whether an old QEMU has handed CPUs over to this one. */
+bool hpvm_cpr_inherits(void);
+
+/* Has the VM have those; no error if there are none. */
+bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp);
+
+/* The guest is about to run here. */
+void hpvm_cpr_started(HpvmVM *vm);
+
 /* tsc.c */
+
+int hpvm_get_tsc_offset(CPUState *cs, uint64_t *offset);
 
 /* A TSC offset of 0 lets the guest's deadlines be the hardware's. */
 int hpvm_zero_tsc_offset(CPUState *cs);
@@ -123,6 +150,12 @@ void hpvm_memory_init(HpvmVM *vm, KVMState *s);
  * guest.
  */
 void hpvm_memory_start(HpvmVM *vm, bool start);
+
+/*
+ * Maps all of the guest's memory, on the thread of vCPU 0, and waits for it: an
+ * old QEMU runs the guest meanwhile.  Before the machine's first reset.
+ */
+void hpvm_memory_map(HpvmVM *vm);
 
 HpvmMemory *hpvm_memory_info(const HpvmVM *vm);
 

@@ -525,6 +525,18 @@ void hpvm_memory_start(HpvmVM *vm, bool start)
     map_all(map, 0);
 }
 
+void hpvm_memory_map(HpvmVM *vm)
+{
+    HpvmMap *map = vm->map;
+
+    map->all = false;
+    g_array_unref(map->ranges);
+    map->ranges = guest_ram();
+    while (map->ranges->len) {
+        run_on_cpu(first_cpu, map_some, RUN_ON_CPU_HOST_PTR(map));
+    }
+}
+
 HpvmMemory *hpvm_memory_info(const HpvmVM *vm)
 {
     const HpvmMap *map = vm->map;

@@ -289,7 +289,7 @@ void qmp_hpvm_set_mode(HpvmMode mode, Error **errp)
         return;
     }
     /* vCPUs that aren't bound yet get it then. */
-    failed = vm->take ? set_mode_before(NULL, &req) : NULL;
+    failed = vm->bound ? set_mode_before(NULL, &req) : NULL;
     if (failed) {
         ModeRequest undo = { .hold = vm->hold };
 

@@ -38,6 +38,11 @@ static int set_offset(CPUState *cs, uint64_t offset)
     return ret;
 }
 
+int hpvm_get_tsc_offset(CPUState *cs, uint64_t *offset)
+{
+    return offset_attr(cs, KVM_GET_DEVICE_ATTR, offset);
+}
+
 int hpvm_zero_tsc_offset(CPUState *cs)
 {
     return set_offset(cs, 0);
@@ -72,7 +77,10 @@ static bool restore_tsc(HpvmVM *vm, X86CPU *cpu)
     uint64_t tsc, offset;
     int64_t khz = kvm_vcpu_ioctl(cs, KVM_GET_TSC_KHZ);
 
-    if (khz <= 0 || offset_attr(cs, KVM_GET_DEVICE_ATTR, &offset) < 0 ||
+    if (vm->tsc_offsets) {
+        return set_offset(cs, vm->tsc_offsets[cs->cpu_index]) == 0;
+    }
+    if (khz <= 0 || hpvm_get_tsc_offset(cs, &offset) < 0 ||
         !read_tsc(cs, &tsc)) {
         return false;
     }

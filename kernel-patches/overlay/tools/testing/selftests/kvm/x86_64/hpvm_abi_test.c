@@ -311,6 +311,23 @@ TEST(take_none)
 	free(take);
 }
 
+/* The CPU that the descriptor says it's for; -1: none. */
+static int fdinfo_cpu(int fd)
+{
+	char path[40], line[80];
+	int cpu = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (cpu < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "kvm-hpvm-cpu: %d", &cpu);
+	fclose(f);
+	return cpu;
+}
+
 /* A descriptor's life: two VMs one after the other, closed early, closed last. */
 TEST(take_and_hand_over)
 {
@@ -321,6 +338,7 @@ TEST(take_and_hand_over)
 	fd = __hpvm_take(first->vm, pcpu);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
+	EXPECT_EQ(pcpu, fdinfo_cpu(fd));
 	EXPECT_EQ(-EBUSY, __hpvm_take(second->vm, pcpu));
 	/* It's taken, whoever asks without the descriptor. */
 	EXPECT_EQ(-EBUSY, __hpvm_bind(first, pcpu, &holder));

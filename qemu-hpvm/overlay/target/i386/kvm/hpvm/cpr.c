@@ -1,0 +1,189 @@
+/*
+ * KVM direct mode ("hpvm"): a guest whose QEMU is replaced ("cpr-transfer")
+ *
+ * The old QEMU and the new one both have the descriptors of the guest's CPUs
+ * from the moment on when the new one starts, so that no CPU is the host's in
+ * between.  One vCPU at a time is bound to a CPU: the old QEMU releases its
+ * vCPUs when the guest has stopped, which is before the stream that ends with
+ * the new QEMU's start of the guest, where that binds its own.  An old QEMU that
+ * starts the guest again, since something failed, binds as it did before.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+
+#include "hw/core/cpu.h"
+#include "qapi/error.h"
+#include "qapi/qapi-types-migration.h"
+#include "migration/client-options.h"
+#include "migration/cpr.h"
+#include "migration/misc.h"
+#include "migration/vmstate.h"
+#include "qemu/cutils.h"
+#include "system/runstate.h"
+#include "cpu-list.h"
+#include "hpvm.h"
+#include "internal.h"
+#include "trace.h"
+
+/* A descriptor's name in the old QEMU's list; its ID is the cpu_index. */
+#define FD_NAME "hpvm-cpu"
+
+/* The descriptor's CPU, as the kernel says. */
+static int cpu_of(int fd, Error **errp)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fdinfo/%d", fd);
+    g_autoptr(GError) gerr = NULL;
+    g_autofree char *info = NULL;
+    const char *value;
+    unsigned int cpu;
+
+    if (!g_file_get_contents(path, &info, NULL, &gerr)) {
+        error_setg(errp, "hpvm: can't read for which CPU the old QEMU's "
+                   "descriptor is: %s", gerr->message);
+        return -1;
+    }
+    value = strstr(info, "kvm-hpvm-cpu:");
+    if (!value || qemu_strtoui(value + strlen("kvm-hpvm-cpu:"), &value, 10,
+                               &cpu) < 0 || cpu > HPVM_MAX_HOST_CPU) {
+        error_setg(errp, "hpvm: what the old QEMU has passed isn't a CPU; use "
+                   "QEMUs that belong to the host's kernel");
+        return -1;
+    }
+    return cpu;
+}
+
+void hpvm_cpr_save(const struct kvm_hpvm_take *take)
+{
+    for (unsigned int i = 0; i < take->nr; i++) {
+        cpr_save_fd(FD_NAME, i, take->cpus[i].fd);
+    }
+}
+
+void hpvm_cpr_forget(const struct kvm_hpvm_take *take)
+{
+    for (unsigned int i = 0; i < take->nr; i++) {
+        cpr_delete_fd(FD_NAME, i);
+    }
+}
+
+bool hpvm_cpr_inherits(void)
+{
+    return cpr_find_fd(FD_NAME, 0) >= 0;
+}
+
+bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp)
+{
+    g_autofree struct kvm_hpvm_take *take = NULL;
+
+    if (!hpvm_cpr_inherits()) {
+        return true;
+    }
+    if (cpr_find_fd(FD_NAME, vcpus - 1) < 0 ||
+        cpr_find_fd(FD_NAME, vcpus) >= 0) {
+        error_setg(errp, "hpvm: the guest that the old QEMU hands over doesn't "
+                   "have %u vCPUs; use its -smp", vcpus);
+        return false;
+    }
+    take = g_malloc0(sizeof(*take) + vcpus * sizeof(take->cpus[0]));
+    take->nr = vcpus;
+    for (unsigned int i = 0; i < vcpus; i++) {
+        int fd = cpr_find_fd(FD_NAME, i);
+        int cpu = cpu_of(fd, errp);
+
+        if (cpu < 0) {
+            return false;
+        }
+        if (vm->cpus && g_array_index(vm->cpus, unsigned int, i) != cpu) {
+            error_setg(errp, "hpvm: the guest that the old QEMU hands over has "
+                       "CPU %d for vCPU %u, which hpvm-cpus= doesn't say; use "
+                       "the old QEMU's hpvm-cpus=", cpu, i);
+            return false;
+        }
+        take->cpus[i].pcpu = cpu;
+        take->cpus[i].fd = fd;
+    }
+    vm->tsc_offsets = g_new0(uint64_t, vcpus);
+    vm->nr_tsc_offsets = vcpus;
+    vm->take = g_steal_pointer(&take);
+    return true;
+}
+
+static void hand_over(HpvmVM *vm)
+{
+    CPUState *cs;
+
+    if (!vm->bound) {
+        return;
+    }
+    hpvm_unbind_all(vm);
+
+    /* The guest's TSCs go on with their offsets: the host's TSC is the same. */
+    vm->nr_tsc_offsets = vm->take->nr;
+    vm->tsc_offsets = g_new0(uint64_t, vm->nr_tsc_offsets);
+    CPU_FOREACH(cs) {
+        hpvm_get_tsc_offset(cs, &vm->tsc_offsets[cs->cpu_index]);
+    }
+}
+
+void hpvm_cpr_started(HpvmVM *vm)
+{
+    g_clear_pointer(&vm->tsc_offsets, g_free);
+}
+
+static bool is_transfer(void)
+{
+    return migrate_mode() == MIG_MODE_CPR_TRANSFER;
+}
+
+/* A guest that runs is stopped for the new QEMU after "setup". */
+static void vm_state_changed(void *opaque, bool running, RunState state)
+{
+    if (!running && state == RUN_STATE_FINISH_MIGRATE && is_transfer()) {
+        hand_over(opaque);
+    }
+}
+
+/* One that was paused isn't. */
+static int migration_changed(NotifierWithReturn *notifier, MigrationEvent *e,
+                             Error **errp)
+{
+    if (e->type == MIG_EVENT_PRECOPY_SETUP && !runstate_is_running()) {
+        hand_over(hpvm_vm());
+    }
+    return 0;
+}
+
+static bool is_needed(void *opaque)
+{
+    HpvmVM *vm = opaque;
+
+    return is_transfer() && vm->tsc_offsets;
+}
+
+/* To the next QEMU on the same host; no other migration has it. */
+static const VMStateDescription vmstate_hpvm = {
+    .name = "hpvm-cpr",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = is_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_BOOL(hold, HpvmVM),
+        VMSTATE_UINT32_EQUAL(nr_tsc_offsets, HpvmVM,
+                             "the guest has another number of vCPUs"),
+        VMSTATE_VARRAY_UINT32(tsc_offsets, HpvmVM, nr_tsc_offsets, 0,
+                              vmstate_info_uint64, uint64_t),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+void hpvm_cpr_init(HpvmVM *vm)
+{
+    static NotifierWithReturn notifier;
+
+    vmstate_register(NULL, 0, &vmstate_hpvm, vm);
+    qemu_add_vm_change_state_handler(vm_state_changed, vm);
+    migration_add_notifier_mode(&notifier, migration_changed,
+                                MIG_MODE_CPR_TRANSFER);
+}
