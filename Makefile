@@ -45,6 +45,9 @@ bench-irq: all			## what an assigned device's interrupt costs: bare metal, stock
 bench-migration: all		## what a migration takes: downtime, exits afterwards; stock, hpvm
 	@scripts/bench-migration
 
+bench-upgrade: all		## what it takes to replace QEMU under a guest: pause, exits afterwards; stock, hpvm
+	@scripts/bench-upgrade
+
 check: all selftests		## all tests that take minutes
 	@scripts/check short
 
@@ -67,4 +70,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq bench-migration check check-long patches kernel-deb clean help
+.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches kernel-deb clean help

@@ -107,3 +107,36 @@ def table(lines, aligns=None):
             line = "  ".join(f"{c:{a}{w}}" for c, a, w in zip(line, aligns, widths)).rstrip()
         out.append(line)
     return "\n".join(out)
+
+
+# What stopping a guest here and starting it there consists of: QEMU's phases, by what each ends
+# with (report_phases in lab.sh).
+PHASES = {"src-vm-stopped": "the source stops",
+          "src-iterable-saved": "its last memory",
+          "src-non-iterable-saved": "its devices",
+          "src-downtime-end": "what is left is sent",
+          "dst-precopy-loadvm-completed": "the destination loads them",
+          "dst-precopy-bh-enter": "its main loop comes to it",
+          "dst-precopy-bh-announced": "the guest's place is announced",
+          "dst-precopy-bh-vm-started": "it starts"}
+
+
+class Comparison:
+    """A table of stock KVM and hpvm, and the same as rows of a result file."""
+
+    COLUMNS = ("stock", "hpvm")
+
+    def __init__(self):
+        self.rows, self.lines = [], [["", "stock, tuned", "hpvm", "ratio"]]
+
+    def add(self, metric, text, unit, data, key):
+        """A line: the key of the data of each column."""
+        values = [int(data[c][key]) for c in self.COLUMNS]
+        self.lines.append([text, *(f"{n:,}" for n in values),
+                           f"{values[1] / values[0]:.3f}" if values[0] else "-"])
+        self.rows += [row(metric, c, unit, n) for c, n in zip(self.COLUMNS, values)]
+
+    def add_phases(self, metric, data):
+        """A line for each of PHASES."""
+        for phase, end in PHASES.items():
+            self.add(f"{metric}[{phase}]", f"  {end}", "instructions", data, f"phase.{phase}")

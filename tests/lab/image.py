@@ -40,6 +40,7 @@ class Config:
         self.build = os.path.join(self.cache, "build")
         self.qemu_build = os.path.join(self.build, "qemu-hpvm")
         self.qemu = os.path.join(self.qemu_build, "qemu-system-x86_64")
+        self.upgrade = os.path.join(self.qemu_build, "contrib/hpvm-upgrade/hpvm-upgrade")
         self.qemu_src = os.path.join(self.cache, "src", "qemu-base")
         self.work = os.path.join(self.top, "build", "lab-image")
 
@@ -63,7 +64,7 @@ def missing_inputs(config, scenario, needs):
     needed = [*needs]
     if not scenario.bare:
         needed += [(config.kernel(scenario.kernel), "make kernel"),
-                   (config.qemu, "make qemu"),
+                   (config.qemu, "make qemu"), (config.upgrade, "make qemu"),
                    ("/bin/busybox", "apt-get install busybox-static"),
                    (CYCLICTEST, "apt-get install rt-tests"),
                    (FIRMWARE[0], "apt-get install seabios")]
@@ -232,8 +233,8 @@ def base(config):
         kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
         status = os.path.join(config.top, "scripts", "hpvm-status")
         tools = [os.path.join(programs, name) for name in ("kexec", "broadcast", "memlock")]
-        inputs = [config.qemu, status, *tools, guest_kernel(config), guest_initrd(config),
-                  *kernels, *roms, *FIRMWARE, __file__]
+        inputs = [config.qemu, config.upgrade, status, *tools, guest_kernel(config),
+                  guest_initrd(config), *kernels, *roms, *FIRMWARE, __file__]
         if newer(target, *inputs):
             return target
         cpio = Cpio()
@@ -248,6 +249,7 @@ def base(config):
             if applet != "busybox":
                 cpio.link("bin/" + applet, "busybox")
         cpio.program("bin/qemu", config.qemu)
+        cpio.program("bin/hpvm-upgrade", config.upgrade)
         cpio.copy("bin/hpvm-status", status)
         for tool in tools:
             cpio.copy("bin/" + os.path.basename(tool), tool)

@@ -387,12 +387,15 @@ socket_channel() {
 successor() { second "$@" -incoming "unix:$SOCKET" -incoming "$(socket_channel cpr $CPR_SOCKET)"; }
 successor_waits() { [ -S $CPR_SOCKET ]; }
 
-# passes_on NAME: the guest, to its successor.
+# passes_on NAME [CHANNEL]: the guest, to its successor, over this channel.
 passes_on() {
     check "$1: the new QEMU waits" wait_for 20 successor_waits
+    pass_on "$2"
+}
+pass_on() {
     parameters '"mode":"cpr-transfer"'
-    qmp migrate "{\"channels\":[$(socket_channel main $SOCKET),$(socket_channel cpr $CPR_SOCKET)]}" |
-        tee /run/answer
+    channels=${1:-$(socket_channel main $SOCKET)},$(socket_channel cpr $CPR_SOCKET)
+    qmp migrate "{\"channels\":[$channels]}" | tee /run/answer
 }
 
 # upgrades NAME: so that the guest runs there, and the old QEMU has ended.
@@ -445,7 +448,11 @@ one_guest() {
     fi
     linux_guest "idle=poll hpvm.timers=$TIMERS hpvm.period_us=$PERIOD_US hpvm.busy=1 hpvm.marks=1000" \
         -cpu "$LINUX_CPU" "$@"
-    [ -z "$STOCK" ] || check "the vCPU is pinned to CPU $one_cpu" pin_vcpus "$one_cpu"
+    # A successor has no vCPU yet.
+    case "$*" in
+    *'"cpr"'*) ;;
+    *) [ -z "$STOCK" ] || check "the vCPU is pinned to CPU $one_cpu" pin_vcpus "$one_cpu" ;;
+    esac
 }
 
 # trace_runs: when vCPUs enter and leave their guests is recorded from now on, by the TSC.
@@ -468,6 +475,7 @@ report_migration() {
         $6 == "kvm_exit:" && $2 == source { left = $5 + 0 }
         $6 == "kvm_entry:" && $2 == destination && !entered { entered = $5 + 0 }
         $6 == "kvm_exit:" && $2 == destination && marks && marks <= 10 { exits++ }
+        $6 == "kvm_exit:" && $2 == destination && marks <= 10 && / EPT_VIOLATION / { faults++ }
         $6 == "kvm_pio:" && $2 == destination { marks++ }
         END {
             # The marks are exits, too.
@@ -475,6 +483,7 @@ report_migration() {
                 exit 1
             print "downtime", entered - left
             print "exits_after", exits - 10
+            print "ept_violations", faults + 0
         }
     ' $RUNS/trace >/run/figures && data_of_figures ""
 }
@@ -491,30 +500,49 @@ report_phases() {
 
 # measure_migration: of the guest, at work, to another CPU.
 measure_migration() {
-    TIMERS=30000 PERIOD_US=300
-    # Where QEMU is on its way it says itself.
-    says="-msg timestamp=on -trace vmstate_downtime_checkpoint"
+    begin_measured
     # shellcheck disable=SC2086  # several words
-    one_guest 1 $says
-    check "the guest is up" await_guest 120 hpvm:.ready
-    # shellcheck disable=SC2086  # several words
-    second one_guest 2 $says -incoming "unix:$SOCKET"
+    second one_guest 2 $SAYS -incoming "unix:$SOCKET"
     if [ -z "$STOCK" ]; then
         check "the source is direct" hpvm_direct
         check "memory is mapped before the guest comes" wait_for 60 second memory_mapped
     fi
-    from=$(vcpu_threads)
-    to=$(second vcpu_threads)
     trace_runs
     moves migration
-    echo 0 >$RUNS/events/kvm/kvm_entry/enable
     data "downtime_bytes $(sed -n 's/.*"downtime-bytes": \([0-9]*\).*/\1/p' /run/migration)"
+    end_measured
+}
+# measure_upgrade: of its QEMU.
+measure_upgrade() {
+    # shellcheck disable=SC2086  # several words
+    begin_measured $SHARED_MEMORY
+    # shellcheck disable=SC2086  # several words
+    successor one_guest 1 $SAYS $SHARED_MEMORY
+    [ -n "$STOCK" ] || check "the guest is direct before" hpvm_direct
+    trace_runs
+    upgrades upgrade
+    [ -z "$STOCK" ] || check "the vCPU is pinned again" second pin_vcpus 1
+    end_measured
+}
+# begin_measured QEMU-ARGUMENT...
+begin_measured() {
+    TIMERS=30000 PERIOD_US=300
+    # Where QEMU is on its way it says itself.
+    SAYS="-msg timestamp=on -trace vmstate_downtime_checkpoint"
+    # shellcheck disable=SC2086  # several words
+    one_guest 1 $SAYS "$@"
+    check "the guest is up" await_guest 120 hpvm:.ready
+    from=$(vcpu_threads)
+}
+end_measured() {
+    to=$(second vcpu_threads)
+    echo 0 >$RUNS/events/kvm/kvm_entry/enable
     cp /run/qemu.log /run/qemu.source
     [ -n "$STOCK" ] || check "the guest is direct" second hpvm_direct
     second await_guest 120 hpvm:.elapsed_us
     second wait_guest 30
     is "QEMU ended well" $? 0
-    check "the migration was recorded" report_migration "$from" "$to"
+    check "what it took was recorded" report_migration "$from" "$to"
     check "and QEMU's part of it" report_phases
     second one_guest_report
 }

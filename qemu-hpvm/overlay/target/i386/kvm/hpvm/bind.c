@@ -266,12 +266,6 @@ bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp)
     int ret = kvm_vcpu_ioctl(cs, KVM_HPVM_BIND, &bind);
 
     trace_kvm_hpvm_bind(cs->cpu_index, bind.pcpu, ret);
-    if (ret == -EBUSY) {
-        error_setg(errp, "hpvm: the guest runs in another QEMU, to which this "
-                   "one has handed CPU %u over; use that one, or end it first",
-                   bind.pcpu);
-        return false;
-    }
     if (ret < 0) {
         error_setg_errno(errp, -ret, "hpvm: can't bind vCPU %d to CPU %u",
                          cs->cpu_index, bind.pcpu);
@@ -336,7 +330,7 @@ bool hpvm_bind_all(Error **errp)
     if (vm->bound) {
         return true;
     }
-    if (!had && !take_all(vm, errp)) {
+    if (had ? !hpvm_cpr_may_start(vm, errp) : !take_all(vm, errp)) {
         return false;
     }
     CPU_FOREACH(cs) {
@@ -350,7 +344,7 @@ bool hpvm_bind_all(Error **errp)
         }
     }
     vm->bound = true;
-    hpvm_cpr_started(vm);
+    hpvm_cpr_starts(vm);
     return true;
 }
 

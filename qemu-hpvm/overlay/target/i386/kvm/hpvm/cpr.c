@@ -6,12 +6,15 @@
  * between.  One vCPU at a time is bound to a CPU: the old QEMU releases its
  * vCPUs when the guest has stopped, which is before the stream that ends with
  * the new QEMU's start of the guest, where that binds its own.  An old QEMU that
- * starts the guest again, since something failed, binds as it did before.
+ * starts the guest again, since something failed, binds as it did before; but
+ * never after the guest has run in the new one, whatever became of that.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
+
+#include <sys/eventfd.h>
 
 #include "hw/core/cpu.h"
 #include "qapi/error.h"
@@ -21,6 +24,7 @@
 #include "migration/misc.h"
 #include "migration/vmstate.h"
 #include "qemu/cutils.h"
+#include "qemu/error-report.h"
 #include "system/runstate.h"
 #include "cpu-list.h"
 #include "hpvm.h"
@@ -29,6 +33,29 @@
 
 /* A descriptor's name in the old QEMU's list; its ID is the cpu_index. */
 #define FD_NAME "hpvm-cpu"
+
+/* An event that the new QEMU triggers, for the old one, before the guest runs. */
+#define RUNS_NAME "hpvm-runs"
+
+static void new_event(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    /* Without one, a new QEMU is refused. */
+    if (fd >= 0) {
+        cpr_save_fd(RUNS_NAME, 0, fd);
+    }
+}
+
+static void delete_event(void)
+{
+    int fd = cpr_find_fd(RUNS_NAME, 0);
+
+    if (fd >= 0) {
+        cpr_delete_fd(RUNS_NAME, 0);
+        close(fd);
+    }
+}
 
 /* The descriptor's CPU, as the kernel says. */
 static int cpu_of(int fd, Error **errp)
@@ -59,6 +86,7 @@ void hpvm_cpr_save(const struct kvm_hpvm_take *take)
     for (unsigned int i = 0; i < take->nr; i++) {
         cpr_save_fd(FD_NAME, i, take->cpus[i].fd);
     }
+    new_event();
 }
 
 void hpvm_cpr_forget(const struct kvm_hpvm_take *take)
@@ -66,6 +94,7 @@ void hpvm_cpr_forget(const struct kvm_hpvm_take *take)
     for (unsigned int i = 0; i < take->nr; i++) {
         cpr_delete_fd(FD_NAME, i);
     }
+    delete_event();
 }
 
 bool hpvm_cpr_inherits(void)
@@ -84,6 +113,11 @@ bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp)
         cpr_find_fd(FD_NAME, vcpus) >= 0) {
         error_setg(errp, "hpvm: the guest that the old QEMU hands over doesn't "
                    "have %u vCPUs; use its -smp", vcpus);
+        return false;
+    }
+    if (cpr_find_fd(RUNS_NAME, 0) < 0) {
+        error_setg(errp, "hpvm: the old QEMU can't be told when the guest runs "
+                   "here, as it has had no descriptor left");
         return false;
     }
     take = g_malloc0(sizeof(*take) + vcpus * sizeof(take->cpus[0]));
@@ -107,6 +141,7 @@ bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp)
     vm->tsc_offsets = g_new0(uint64_t, vcpus);
     vm->nr_tsc_offsets = vcpus;
     vm->take = g_steal_pointer(&take);
+    vm->inherited = true;
     return true;
 }
 
@@ -127,9 +162,34 @@ static void hand_over(HpvmVM *vm)
     }
 }
 
-void hpvm_cpr_started(HpvmVM *vm)
+bool hpvm_cpr_may_start(HpvmVM *vm, Error **errp)
 {
+    GPollFD event = { .fd = cpr_find_fd(RUNS_NAME, 0), .events = G_IO_IN };
+
+    if (event.fd >= 0 && g_poll(&event, 1, 0) > 0) {
+        error_setg(errp, "hpvm: the guest has run in another QEMU, to which "
+                   "this one has handed it over; it can't go on here");
+        return false;
+    }
+    return true;
+}
+
+void hpvm_cpr_starts(HpvmVM *vm)
+{
+    const uint64_t one = 1;
+
     g_clear_pointer(&vm->tsc_offsets, g_free);
+    if (vm->inherited) {
+        vm->inherited = false;
+        /* Nobody has read it: it can't be full. */
+        if (write(cpr_find_fd(RUNS_NAME, 0), &one, sizeof(one)) < 0) {
+            warn_report("hpvm: the old QEMU doesn't hear that the guest runs "
+                        "here (%s); never have it go on there",
+                        strerror(errno));
+        }
+        delete_event();
+        new_event();
+    }
 }
 
 static bool is_transfer(void)

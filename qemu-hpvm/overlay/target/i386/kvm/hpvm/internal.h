@@ -48,6 +48,7 @@ typedef struct HpvmVM {
     /* The VM's CPUs as soon as it has them; by cpu_index. */
     struct kvm_hpvm_take *take;
     bool bound;         /* the vCPUs are, to these */
+    bool inherited;     /* by an old QEMU, and not in use here yet */
     /* Handed over with the guest; by cpu_index, while it's stopped for that. */
     uint64_t *tsc_offsets;
     uint32_t nr_tsc_offsets;
@@ -125,8 +126,11 @@ bool hpvm_cpr_inherits(void);
 /* Has the VM have those; no error if there are none. */
 bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp);
 
-/* The guest is about to run here. */
-void hpvm_cpr_started(HpvmVM *vm);
+/* Whether the guest hasn't run anywhere else since. */
+bool hpvm_cpr_may_start(HpvmVM *vm, Error **errp);
+
+/* It's about to run here. */
+void hpvm_cpr_starts(HpvmVM *vm);
 
 /* tsc.c */
 

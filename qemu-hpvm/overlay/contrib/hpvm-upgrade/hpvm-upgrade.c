@@ -1,0 +1,664 @@
+/*
+ * Replaces the QEMU of a running guest by another one
+ *
+ * The new QEMU gets the guest's memory and, of a guest with hpvm=on, its CPUs
+ * from the old one, which runs the guest until the new one is ready; see
+ * docs/system/i386/hpvm.rst.  Until the guest runs there, whatever fails leaves
+ * it in the old one.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+
+#include <glib/gstdio.h>
+#include <glib-unix.h>
+#include <sys/wait.h>
+
+#include "qapi/error.h"
+#include "qobject/qbool.h"
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
+#include "qobject/qstring.h"
+#include "qmp-client.h"
+#include "successor.h"
+
+/* Between two looks at what another process does. */
+#define LOOK_US 20000
+
+/* For vCPUs to become direct, and for the old QEMU to end. */
+#define AFTERWARDS_US (10 * G_USEC_PER_SEC)
+
+typedef struct Upgrade {
+    const char *monitor;    /* path */
+    const char *program;
+    gint timeout;           /* s, for the new QEMU to be ready, and for the rest */
+    gboolean dry_run;
+    GPtrArray *changes;
+    QmpClient *old;
+    pid_t old_pid;
+    bool running;           /* the guest does */
+    bool direct;            /* has hpvm=on */
+    char *mode;             /* the old QEMU's migration mode, and what else we */
+    bool return_path;       /* set */
+    bool configured;
+    Successor *successor;
+    pid_t pid;              /* the new QEMU, 0: none */
+    char *log;              /* what it says */
+} Upgrade;
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+    interrupted = true;
+}
+
+static void G_GNUC_PRINTF(1, 2) say(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+}
+
+/* Executes a command whose result is an object, or nothing. */
+static QDict *execute(QmpClient *qmp, const char *command, QDict *arguments,
+                      Error **errp)
+{
+    return qobject_to(QDict,
+                      qmp_client_execute(qmp, command, arguments, errp));
+}
+
+static bool command(QmpClient *qmp, const char *name, QDict *arguments,
+                    Error **errp)
+{
+    QObject *result = qmp_client_execute(qmp, name, arguments, errp);
+
+    qobject_unref(result);
+    return result;
+}
+
+static char *query_string(QmpClient *qmp, const char *name, const char *key,
+                          Error **errp)
+{
+    g_autoptr(QDict) result = execute(qmp, name, NULL, errp);
+
+    return result ? g_strdup(qdict_get_try_str(result, key) ?: "") : NULL;
+}
+
+/* Of the vCPUs, how many there are and how many are direct; false: no hpvm=on. */
+static bool count_vcpus(QmpClient *qmp, unsigned int *vcpus,
+                        unsigned int *direct)
+{
+    g_autoptr(QDict) info = execute(qmp, "query-hpvm", NULL, NULL);
+    const QListEntry *entry;
+
+    *vcpus = *direct = 0;
+    if (!info || !qdict_get_try_bool(info, "enabled", false)) {
+        return false;
+    }
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(info, "vcpus"), entry) {
+        QDict *vcpu = qobject_to(QDict, qlist_entry_obj(entry));
+
+        ++*vcpus;
+        *direct += !g_strcmp0(qdict_get_try_str(vcpu, "state"), "direct");
+    }
+    return true;
+}
+
+static bool set_mode(Upgrade *u, const char *mode, bool return_path,
+                     Error **errp)
+{
+    QDict *parameters = qdict_new(), *capabilities = qdict_new();
+    QDict *capability = qdict_new();
+    QList *list = qlist_new();
+
+    qdict_put_str(parameters, "mode", mode);
+    qdict_put_str(capability, "capability", "return-path");
+    qdict_put_bool(capability, "state", return_path);
+    qlist_append(list, capability);
+    qdict_put(capabilities, "capabilities", list);
+    if (!command(u->old, "migrate-set-parameters", parameters, errp)) {
+        qobject_unref(capabilities);
+        return false;
+    }
+    return command(u->old, "migrate-set-capabilities", capabilities, errp);
+}
+
+/* The old QEMU is to hand the guest over, and to wait for its arrival. */
+static bool configure(Upgrade *u, Error **errp)
+{
+    g_autoptr(QList) capabilities = NULL;
+    const QListEntry *entry;
+
+    u->mode = query_string(u->old, "query-migrate-parameters", "mode", errp);
+    if (!u->mode) {
+        return false;
+    }
+    capabilities = qobject_to(QList,
+                              qmp_client_execute(u->old,
+                                                 "query-migrate-capabilities",
+                                                 NULL, errp));
+    if (!capabilities) {
+        return false;
+    }
+    QLIST_FOREACH_ENTRY(capabilities, entry) {
+        QDict *one = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (!g_strcmp0(qdict_get_try_str(one, "capability"), "return-path")) {
+            u->return_path = qdict_get_try_bool(one, "state", false);
+        }
+    }
+    u->configured = true;
+    return set_mode(u, "cpr-transfer", true, errp);
+}
+
+static bool check_memory(Upgrade *u, Error **errp)
+{
+    g_autoptr(QList) backends = NULL;
+    const QListEntry *entry;
+
+    backends = qobject_to(QList, qmp_client_execute(u->old, "query-memdev",
+                                                    NULL, errp));
+    if (!backends) {
+        return false;
+    }
+    QLIST_FOREACH_ENTRY(backends, entry) {
+        QDict *backend = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (!qdict_get_try_bool(backend, "share", false)) {
+            error_setg(errp, "the guest's memory '%s' is its QEMU's alone; "
+                       "guests that are to be upgraded need -object "
+                       "memory-backend-memfd,share=on,..., and -machine "
+                       "memory-backend=...,aux-ram-share=on, from their start",
+                       qdict_get_try_str(backend, "id") ?: "?");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What QEMU itself has against it, with the mode set. */
+static bool check_migration(Upgrade *u, Error **errp)
+{
+    g_autoptr(QDict) info = execute(u->old, "query-migrate", NULL, errp);
+    static const char *const over[] = {
+        "", "none", "completed", "failed", "cancelled", NULL
+    };
+    const char *status = info ? qdict_get_try_str(info, "status") ?: "" : NULL;
+    QList *reasons;
+
+    if (!info) {
+        return false;
+    }
+    if (!g_strv_contains(over, status)) {
+        error_setg(errp, "the guest is being migrated already (%s); wait for "
+                   "that, or cancel it with migrate_cancel", status);
+        return false;
+    }
+    reasons = qdict_get_qlist(info, "blocked-reasons");
+    if (reasons && !qlist_empty(reasons)) {
+        error_setg(errp, "%s",
+                   qstring_get_str(qobject_to(QString, qlist_peek(reasons))));
+        return false;
+    }
+    return true;
+}
+
+/* The command line of the old QEMU. */
+static char **read_command_line(pid_t pid, Error **errp)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", pid);
+    g_autoptr(GError) gerr = NULL;
+    g_autofree char *text = NULL;
+    GPtrArray *arguments;
+    gsize length;
+
+    if (!g_file_get_contents(path, &text, &length, &gerr) || !length) {
+        error_setg(errp, "can't read how the old QEMU was started: %s",
+                   gerr ? gerr->message : "the process is gone");
+        return NULL;
+    }
+    arguments = g_ptr_array_new();
+    for (char *next = text; next < text + length; next += strlen(next) + 1) {
+        g_ptr_array_add(arguments, g_strdup(next));
+    }
+    g_ptr_array_add(arguments, NULL);
+    return (char **)g_ptr_array_free(arguments, false);
+}
+
+/* The first line of what the new QEMU says of its version. */
+static char *read_version(Upgrade *u, Error **errp)
+{
+    const char *argv[] = { u->program, "--version", NULL };
+    g_autoptr(GError) gerr = NULL;
+    char *text = NULL;
+    int status;
+
+    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDERR_TO_DEV_NULL,
+                      NULL, NULL, &text, NULL, &status, &gerr)) {
+        error_setg(errp, "%s", gerr->message);
+        return NULL;
+    }
+    if (status || !g_str_has_prefix(text, "QEMU")) {
+        error_setg(errp, "%s doesn't look like a QEMU", u->program);
+        g_free(text);
+        return NULL;
+    }
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+static void say_plan(const Upgrade *u)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+
+    for (unsigned int i = 0; u->successor->argv->pdata[i]; i++) {
+        g_autofree char *quoted = g_shell_quote(u->successor->argv->pdata[i]);
+
+        g_string_append_printf(line, "%s%s", i ? " " : "", quoted);
+    }
+    say("The new QEMU would be started as\n\n  %s\n", line->str);
+    say("It would wait at %s for the guest's memory%s,\nand be told the "
+        "guest's state at %s. When the\nguest runs there, the old QEMU would "
+        "be ended, and these paths would be the\nnew one's:",
+        u->successor->cpr_path, u->direct ? " and CPUs" : "",
+        u->successor->main_path);
+    for (unsigned int i = 0; i < u->successor->paths->len; i++) {
+        say("  %s", (char *)u->successor->paths->pdata[i]);
+    }
+    say("\nNothing was changed. Nothing is known that stands in the way.");
+}
+
+/* Looks at the guest and what is to become of it; changes nothing for good. */
+static bool prepare(Upgrade *u, Error **errp)
+{
+    g_autofree char *name = query_string(u->old, "query-name", "name", errp);
+    g_autofree char *status = NULL;
+    g_autofree char *version = NULL;
+    g_auto(GStrv) line = NULL;
+    unsigned int vcpus, direct;
+
+    status = name ? query_string(u->old, "query-status", "status", errp) : NULL;
+    if (!status) {
+        return false;
+    }
+    u->running = g_str_equal(status, "running");
+    if (!u->running && !g_str_equal(status, "paused")) {
+        error_setg(errp, "the guest is neither running nor paused, but in "
+                   "state '%s'", status);
+        return false;
+    }
+    version = read_version(u, errp);
+    line = version ? read_command_line(u->old_pid, errp) : NULL;
+    if (!line) {
+        return false;
+    }
+    u->direct = count_vcpus(u->old, &vcpus, &direct);
+    say("guest '%s', %s, in QEMU with pid %d", name, status, u->old_pid);
+    if (u->direct) {
+        say("%u of its %u vCPUs are direct", direct, vcpus);
+    }
+    say("to go on in %s (%s)", u->program, version);
+    u->successor = successor_new(line, u->old_pid, u->program, u->monitor,
+                                 u->changes, errp);
+    return u->successor && check_memory(u, errp) && configure(u, errp) &&
+           check_migration(u, errp);
+}
+
+/* The new QEMU is a child, that nobody else waits for. */
+static bool has_ended(Upgrade *u)
+{
+    if (u->pid && waitpid(u->pid, NULL, WNOHANG) == u->pid) {
+        u->pid = 0;
+    }
+    return !u->pid;
+}
+
+static void child_setup(gpointer data)
+{
+    setsid();
+}
+
+static bool start(Upgrade *u, Error **errp)
+{
+    g_autofree char *directory = g_strdup_printf("/proc/%d/cwd", u->old_pid);
+    g_autofree char *where = g_file_read_link(directory, NULL);
+    g_autoptr(GError) gerr = NULL;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int log;
+
+    unlink(u->successor->cpr_path);
+    unlink(u->successor->main_path);
+    u->log = g_strdup_printf("%s.log", u->monitor);
+    log = open(u->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (log < 0 || null < 0) {
+        error_setg_errno(errp, errno, "can't write %s", u->log);
+        return false;
+    }
+    if (!g_spawn_async_with_fds(where, (char **)u->successor->argv->pdata, NULL,
+                                G_SPAWN_DO_NOT_REAP_CHILD, child_setup, NULL,
+                                &u->pid, null, log, log, &gerr)) {
+        error_setg(errp, "%s", gerr->message);
+        return false;
+    }
+    close(log);
+    close(null);
+    return true;
+}
+
+/* False with @errp set if it's no use to wait any longer. */
+static bool goes_on(Upgrade *u, gint64 until, const char *what, Error **errp)
+{
+    if (interrupted) {
+        error_setg(errp, "interrupted");
+    } else if (has_ended(u)) {
+        error_setg(errp, "the new QEMU has ended");
+    } else if (g_get_monotonic_time() > until) {
+        error_setg(errp, "%s within %d s", what, u->timeout);
+    } else {
+        g_usleep(LOOK_US);
+        return true;
+    }
+    return false;
+}
+
+static QDict *unix_channel(const char *type, const char *path)
+{
+    QDict *channel = qdict_new(), *address = qdict_new();
+
+    qdict_put_str(address, "transport", "socket");
+    qdict_put_str(address, "type", "unix");
+    qdict_put_str(address, "path", path);
+    qdict_put_str(channel, "channel-type", type);
+    qdict_put(channel, "addr", address);
+    return channel;
+}
+
+static bool send_guest(Upgrade *u, Error **errp)
+{
+    QDict *arguments = qdict_new();
+    QList *channels = qlist_new();
+
+    qlist_append(channels, unix_channel("main", u->successor->main_path));
+    qlist_append(channels, unix_channel("cpr", u->successor->cpr_path));
+    qdict_put(arguments, "channels", channels);
+    return command(u->old, "migrate", arguments, errp);
+}
+
+/* Until the guest has arrived, or the old QEMU says that it hasn't. */
+static bool await_arrival(Upgrade *u, gint64 until, Error **errp)
+{
+    bool moving = false;
+
+    for (;;) {
+        g_autoptr(QDict) info = execute(u->old, "query-migrate", NULL, errp);
+        const char *status;
+
+        if (!info) {
+            return false;
+        }
+        status = qdict_get_try_str(info, "status") ?: "none";
+        if (g_str_equal(status, "completed")) {
+            say("4/5 it has arrived; it stood still for %" PRId64 " ms",
+                qdict_get_try_int(info, "downtime", -1));
+            return true;
+        }
+        if (g_str_equal(status, "failed") ||
+            g_str_equal(status, "cancelled")) {
+            error_setg(errp, "the guest couldn't be handed over: %s",
+                       qdict_get_try_str(info, "error-desc") ?: status);
+            return false;
+        }
+        if (!moving && g_str_equal(status, "active")) {
+            moving = true;
+            say("3/5 the guest moves");
+        }
+        if (!goes_on(u, until, "the guest hasn't arrived", errp)) {
+            return false;
+        }
+    }
+}
+
+/* Moves the guest; when this returns false, it is in the old QEMU. */
+static bool move(Upgrade *u, Error **errp)
+{
+    gint64 until = g_get_monotonic_time() + u->timeout * G_USEC_PER_SEC;
+
+    if (!start(u, errp)) {
+        return false;
+    }
+    say("1/5 the new QEMU starts, with pid %d", u->pid);
+    while (access(u->successor->cpr_path, F_OK) < 0) {
+        if (!goes_on(u, until, "the new QEMU wasn't ready", errp)) {
+            return false;
+        }
+    }
+    /* From bind() to listen(). */
+    g_usleep(LOOK_US);
+    say("2/5 it gets the guest's memory%s", u->direct ? " and CPUs" : "");
+    return send_guest(u, errp) && await_arrival(u, until, errp);
+}
+
+/* Where the new QEMU has one of the paths; the first is the monitor's. */
+static char *new_path(const Upgrade *u, unsigned int i)
+{
+    return g_strconcat(u->successor->paths->pdata[i], u->successor->suffix,
+                       NULL);
+}
+
+static void say_log(const Upgrade *u)
+{
+    g_autofree char *text = NULL;
+
+    if (u->log && g_file_get_contents(u->log, &text, NULL, NULL) && *text) {
+        fprintf(stderr, "The new QEMU said:\n%s", text);
+    }
+}
+
+static void remove_sockets(const Upgrade *u)
+{
+    unlink(u->successor->cpr_path);
+    unlink(u->successor->main_path);
+}
+
+/* Ends the new QEMU and leaves the old one as it was. */
+static void go_back(Upgrade *u)
+{
+    gint64 until = g_get_monotonic_time() + AFTERWARDS_US;
+    g_autofree char *status = NULL;
+
+    if (u->pid) {
+        kill(u->pid, SIGKILL);
+        waitpid(u->pid, NULL, 0);
+        u->pid = 0;
+    }
+    if (u->log) {
+        say_log(u);
+        unlink(u->log);
+    }
+    if (u->successor) {
+        for (unsigned int i = 0; u->log && i < u->successor->paths->len; i++) {
+            g_autofree char *path = new_path(u, i);
+
+            unlink(path);
+        }
+        remove_sockets(u);
+    }
+    /* The migration fails as soon as QEMU hears of it, and the guest goes on. */
+    do {
+        g_free(status);
+        status = query_string(u->old, "query-status", "status", NULL);
+        if (!status || !u->running || g_str_equal(status, "running")) {
+            break;
+        }
+        g_usleep(LOOK_US);
+    } while (g_get_monotonic_time() < until);
+
+    if (u->configured) {
+        set_mode(u, u->mode, u->return_path, NULL);
+    }
+    if (!status) {
+        fprintf(stderr, "The old QEMU is gone, too.\n");
+    } else if (u->running && !g_str_equal(status, "running")) {
+        fprintf(stderr, "The guest is in the old QEMU (pid %d), in state "
+                "'%s'; 'cont' may have it go on.\n", u->old_pid, status);
+    } else {
+        fprintf(stderr, "The guest %s in the old QEMU (pid %d).\n",
+                u->running ? "goes on" : "is, paused,", u->old_pid);
+    }
+}
+
+/* The guest runs: everything else is a matter of tidiness. */
+static bool finish(Upgrade *u, Error **errp)
+{
+    g_autofree char *path = new_path(u, 0);
+    gint64 until = g_get_monotonic_time() + AFTERWARDS_US;
+    QmpClient *new = qmp_client_new(path, errp);
+    g_autofree char *status = NULL;
+    unsigned int vcpus, direct;
+
+    if (!new) {
+        return false;
+    }
+    status = query_string(new, "query-status", "status", errp);
+    while (u->direct && u->running && count_vcpus(new, &vcpus, &direct) &&
+           direct < vcpus && g_get_monotonic_time() < until) {
+        g_usleep(LOOK_US);
+    }
+    qmp_client_free(new);
+    if (!status) {
+        return false;
+    }
+
+    command(u->old, "quit", NULL, NULL);
+    while (kill(u->old_pid, 0) == 0 && g_get_monotonic_time() < until) {
+        g_usleep(LOOK_US);
+    }
+    if (kill(u->old_pid, 0) == 0) {
+        kill(u->old_pid, SIGKILL);
+    }
+    for (unsigned int i = 0; i < u->successor->paths->len; i++) {
+        const char *to = u->successor->paths->pdata[i];
+        g_autofree char *from = new_path(u, i);
+
+        if (rename(from, to) < 0) {
+            error_setg_errno(errp, errno, "%s can't become %s", from, to);
+        }
+    }
+    remove_sockets(u);
+    say("5/5 the guest is %s in the new QEMU, with pid %d; the old one has "
+        "ended", status, u->pid);
+    if (u->direct && u->running) {
+        say("%u of its %u vCPUs are direct", direct, vcpus);
+    }
+    return true;
+}
+
+static gboolean add_change(const gchar *option, const gchar *value,
+                           gpointer data, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(value, "=", 2);
+    Upgrade *u = data;
+    Change *change;
+
+    if (!parts[0] || !*parts[0] || !parts[1]) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "%s has no FROM=TO", value);
+        return false;
+    }
+    change = g_new0(Change, 1);
+    change->from = g_strdup(parts[0]);
+    change->to = g_strdup(parts[1]);
+    g_ptr_array_add(u->changes, change);
+    return true;
+}
+
+static bool parse(Upgrade *u, int *argc, char ***argv)
+{
+    const GOptionEntry entries[] = {
+        { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &u->dry_run,
+          "Say what would be done and what stands in the way", NULL },
+        { "change", 'c', 0, G_OPTION_ARG_CALLBACK, add_change,
+          "For what only one QEMU can have, such as a tap device: the new one "
+          "has TO\n                            where the old one's command "
+          "line has FROM (may be repeated)",
+          "FROM=TO" },
+        { "timeout", 't', 0, G_OPTION_ARG_INT, &u->timeout,
+          "Give up after so long (default: 60)", "SECONDS" },
+        { NULL }
+    };
+    g_autoptr(GOptionContext) context =
+        g_option_context_new("QMP-SOCKET NEW-QEMU");
+    GOptionGroup *group = g_option_group_new("", "", "", u, NULL);
+    g_autoptr(GError) gerr = NULL;
+
+    g_option_group_add_entries(group, entries);
+    g_option_context_set_main_group(context, group);
+    g_option_context_set_summary(
+        context, "Replaces the QEMU of a running guest by another one, on the "
+        "same host and\nwithout the guest's help. QMP-SOCKET is a monitor's of "
+        "the guest, that nobody\nelse is connected to; NEW-QEMU the program. "
+        "Whatever fails before the guest runs\nthere leaves it in the old one."
+        "\n\nExit status: 0 done; 1 not done, the guest is in the old QEMU; 2 "
+        "wrong usage;\n3 the guest is in the new QEMU, but something is "
+        "left to do.");
+    if (!g_option_context_parse(context, argc, argv, &gerr)) {
+        fprintf(stderr, "hpvm-upgrade: %s\n", gerr->message);
+        return false;
+    }
+    if (*argc != 3 || u->timeout <= 0) {
+        g_autofree char *help = g_option_context_get_help(context, true, NULL);
+
+        fputs(help, stderr);
+        return false;
+    }
+    u->monitor = (*argv)[1];
+    u->program = (*argv)[2];
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction action = { .sa_handler = interrupt };
+    Upgrade u = { .timeout = 60, .changes = g_ptr_array_new() };
+    Error *err = NULL;
+
+    if (!parse(&u, &argc, &argv)) {
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+
+    u.old = qmp_client_new(u.monitor, &err);
+    if (!u.old) {
+        fprintf(stderr, "hpvm-upgrade: %s\n", error_get_pretty(err));
+        return 1;
+    }
+    u.old_pid = qmp_client_peer(u.old);
+
+    if (!prepare(&u, &err) || (!u.dry_run && !move(&u, &err))) {
+        fprintf(stderr, "hpvm-upgrade: %s\n", error_get_pretty(err));
+        go_back(&u);
+        return 1;
+    }
+    if (u.dry_run) {
+        set_mode(&u, u.mode, u.return_path, NULL);
+        say_plan(&u);
+        return 0;
+    }
+    if (!finish(&u, &err) || err) {
+        fprintf(stderr, "hpvm-upgrade: the guest is in the new QEMU (pid %d), "
+                "but: %s\n", u.pid, error_get_pretty(err));
+        say_log(&u);
+        return 3;
+    }
+    unlink(u.log);
+    return 0;
+}

@@ -1,0 +1,100 @@
+# shellcheck shell=sh
+#: title   hpvm-upgrade replaces the QEMU of a direct guest, says what it would do, and goes back
+#: kernel  hpvm
+#: labs    svm
+#: cpus    3
+#: memory  1536
+#: timeout 600
+#: groups  check svm
+
+VCPUS=2
+MONITOR=/run/monitor.socket
+
+# tool NAME STATUS ARGUMENT...: what hpvm-upgrade says is in /run/said.
+tool() {
+    name=$1 wanted=$2
+    shift 2
+    hpvm-upgrade --change /run/guest.log=/run/guest2.log --change /run/qmp=/run/qmp2 "$@" \
+        >/run/said 2>&1
+    status=$?
+    sed 's/^/tool| /' /run/said
+    is "$name: its exit status" $status "$wanted"
+}
+said() { grep -q "$1" /run/said; }
+# nothing_changed NAME: the guest is as it was, and nothing is left.
+nothing_changed() {
+    runs_well "$1"
+    is "$1: no file is left" "$(echo $MONITOR.*)" "$MONITOR.*"
+    is "$1: migrations are ordinary ones" \
+        "$(qmp query-migrate-parameters | grep -c '"mode": "normal"')" 1
+}
+# pipes: for the monitor of the new QEMU.
+pipes() {
+    mkfifo /run/qmp2.in /run/qmp2.out
+    exec 6<>/run/qmp2.in 7<>/run/qmp2.out
+    echo '{"execute":"qmp_capabilities"}' >&6
+}
+# replaced NAME: it was.
+replaced() {
+    SECOND_PID=$(sed -n 's/^5.5 .* with pid \([0-9]*\);.*/\1/p' /run/said)
+    check "$1: the old QEMU has ended" guest_ended
+    touch /run/qemu2.log
+    second runs_well "$1"
+    swap
+    check "$1: it says that the vCPUs are direct" said "^2 of its 2 vCPUs are direct"
+    is "$1: nothing but the monitor is left" "$(echo $MONITOR*)" $MONITOR
+}
+
+# shellcheck disable=SC2086  # several words
+endless_guest 2 -smp 2 -accel kvm,hpvm=on,hpvm-cpus=1-2 -cpu "$LINUX_CPU" $SHARED_MEMORY \
+    -qmp unix:$MONITOR,server=on,wait=off -pidfile /run/pid
+check "the guest is up" await_guest 120 hpvm:.ready
+runs_well begin
+
+tool usage 2 $MONITOR
+check "usage: it explains itself" said "QMP-SOCKET NEW-QEMU"
+tool nobody 1 /run/nobody /bin/qemu
+tool other 1 $MONITOR /bin/busybox
+check "other: it says that this is no QEMU" said "busybox doesn't look like a QEMU"
+tool change 1 --change tap0=tap1 $MONITOR /bin/qemu
+check "change: it says what isn't there" said "doesn't have 'tap0'"
+tool dry 0 --dry-run $MONITOR /bin/qemu
+check "dry: it shows the command" said "/bin/qemu.* .-incoming. .*cpr"
+check "dry: and says that it's possible" said "Nothing is known that stands in the way"
+nothing_changed dry
+
+pipes
+tool wrong 1 --change 1-2=2+1 $MONITOR /bin/qemu
+check "wrong: it says what the new QEMU said" said "has CPU 1 for vCPU 0"
+check "wrong: and where the guest is" said "The guest goes on in the old QEMU (pid $GUEST_PID)"
+nothing_changed wrong
+
+# shellcheck disable=SC2016  # for the script
+printf '#!/bin/sh\n[ "$1" != --version ] || exec qemu --version\nexec sleep 1000\n' >/run/slow
+chmod +x /run/slow
+tool slow 1 --timeout 3 $MONITOR /run/slow
+check "slow: it says so" said "the new QEMU wasn't ready within 3 s"
+nothing_changed slow
+(sleep 4; killall -INT hpvm-upgrade) &
+tool interrupted 1 $MONITOR /run/slow
+check "interrupted: it says so" said "interrupted"
+check "interrupted: the new QEMU is gone" not killall -0 slow
+nothing_changed interrupted
+
+tool first 0 $MONITOR /bin/qemu
+cp /run/guest2.log /run/guest.before
+replaced first
+is "first: the file with its pid" "$(cat /run/pid)" "$GUEST_PID"
+pipes
+hpvm-upgrade $MONITOR /bin/qemu >/run/said 2>&1
+is "second: its exit status" $? 0
+is "second: the file with its pid" "$(cat /run/pid)" "$(sed -n 's/^1.5 .* pid //p' /run/said)"
+cat /run/said
+cp /run/guest2.log /run/guest.log
+replaced second
+
+echo >&8
+check "the guest came to its end" await_guest 60 hpvm:.elapsed_us
+is "each timer came" $(($(figure timers_fired) + $(figure timers_missed))) "$(figure timers)"
+check "QEMU ends" wait_for 20 guest_ended
+check "no CPU is dedicated" wait_for 10 not test -e /sys/kernel/debug/hpvm/cpu1
