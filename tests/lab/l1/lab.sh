@@ -387,6 +387,11 @@ socket_channel() {
 successor() { second "$@" -incoming "unix:$SOCKET" -incoming "$(socket_channel cpr $CPR_SOCKET)"; }
 successor_waits() { [ -S $CPR_SOCKET ]; }
 
+# return_path: the old QEMU waits until the new one says that all has arrived.
+return_path() {
+    qmp migrate-set-capabilities '{"capabilities":[{"capability":"return-path","state":true}]}'
+}
+
 # passes_on NAME [CHANNEL]: the guest, to its successor, over this channel.
 passes_on() {
     check "$1: the new QEMU waits" wait_for 20 successor_waits
@@ -512,13 +517,17 @@ measure_migration() {
     data "downtime_bytes $(sed -n 's/.*"downtime-bytes": \([0-9]*\).*/\1/p' /run/migration)"
     end_measured
 }
-# measure_upgrade: of its QEMU.
+# measure_upgrade: of its QEMU; of a direct guest in the way of hpvm-upgrade.
 measure_upgrade() {
+    [ -n "$STOCK" ] || SHARED_MEMORY="$SHARED_MEMORY,suppress-vmdesc=on"
     # shellcheck disable=SC2086  # several words
     begin_measured $SHARED_MEMORY
     # shellcheck disable=SC2086  # several words
     successor one_guest 1 $SAYS $SHARED_MEMORY
-    [ -n "$STOCK" ] || check "the guest is direct before" hpvm_direct
+    if [ -z "$STOCK" ]; then
+        check "the guest is direct before" hpvm_direct
+        return_path
+    fi
     trace_runs
     upgrades upgrade
     [ -z "$STOCK" ] || check "the vCPU is pinned again" second pin_vcpus 1

@@ -100,8 +100,7 @@ stops_between() {
 }
 
 stage "the new QEMU is killed while the guest is between the two"
-# The old one waits until it's told that all has arrived.
-qmp migrate-set-capabilities '{"capabilities":[{"capability":"return-path","state":true}]}'
+return_path
 stops_between between
 kill -9 "$SECOND_PID" $TAKER
 goes_on between
@@ -122,7 +121,7 @@ qmp hpvm-set-mode '{"mode":"auto"}'
 runs_well held
 
 stage "the new QEMU is killed when the guest runs there"
-qmp migrate-set-capabilities '{"capabilities":[{"capability":"return-path","state":true}]}'
+return_path
 successor one 2 "$DIRECT"
 passes_on after
 check "after: the upgrade is complete" wait_for 60 migration_is completed

@@ -110,6 +110,20 @@ static bool count_vcpus(QmpClient *qmp, unsigned int *vcpus,
     return true;
 }
 
+/*
+ * Whether the stream is to end with a description of itself, for people, which
+ * takes half of the time that the guest stands still.
+ */
+static bool describe_stream(Upgrade *u, bool on, Error **errp)
+{
+    QDict *arguments = qdict_new();
+
+    qdict_put_str(arguments, "path", "/machine");
+    qdict_put_str(arguments, "property", "suppress-vmdesc");
+    qdict_put_bool(arguments, "value", !on);
+    return command(u->old, "qom-set", arguments, errp);
+}
+
 static bool set_mode(Upgrade *u, const char *mode, bool return_path,
                      Error **errp)
 {
@@ -126,7 +140,8 @@ static bool set_mode(Upgrade *u, const char *mode, bool return_path,
         qobject_unref(capabilities);
         return false;
     }
-    return command(u->old, "migrate-set-capabilities", capabilities, errp);
+    return command(u->old, "migrate-set-capabilities", capabilities, errp) &&
+           describe_stream(u, !return_path, errp);
 }
 
 /* The old QEMU is to hand the guest over, and to wait for its arrival. */

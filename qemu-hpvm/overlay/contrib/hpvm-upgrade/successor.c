@@ -140,6 +140,8 @@ Successor *successor_new(char **old, pid_t pid, const char *program,
             }
         }
     }
+    g_ptr_array_add(argv, g_strdup("-machine"));
+    g_ptr_array_add(argv, g_strdup("suppress-vmdesc=on"));
     g_ptr_array_add(argv, g_strdup("-incoming"));
     g_ptr_array_add(argv, channel("main", successor->main_path));
     g_ptr_array_add(argv, g_strdup("-incoming"));

@@ -128,7 +128,8 @@ void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu)
 	assign_and_update(vcpu, vm->bound, false);
 	if (!vm->ended) {
 		kvm_make_all_cpus_request(vcpu->kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
-		synchronize_rcu();
+		/* A hot upgrade's guest stands still meanwhile. */
+		synchronize_rcu_expedited();
 	}
 	hpvm_stray_to(vcpu->arch.hpvm->pcpu, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #include "hw/core/cpu.h"
 #include "migration/register.h"
 #include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "qemu/notify.h"
 #include "system/runstate.h"
 #include "cpu-list.h"
@@ -286,17 +287,28 @@ static void do_bind(CPUState *cs, run_on_cpu_data data)
     hpvm_bind_vcpu(hpvm_vm(), cs, data.host_ptr);
 }
 
+/* The kernel waits for a grace period meanwhile: others needn't. */
 static void do_unbind(CPUState *cs, run_on_cpu_data data)
 {
+    bql_unlock();
     kvm_hpvm_destroy_vcpu(cs);
+    bql_lock();
+}
+
+static void nothing(CPUState *cs, run_on_cpu_data data)
+{
 }
 
 void hpvm_unbind_all(HpvmVM *vm)
 {
     CPUState *cs;
 
+    /* All at once, and then wait for all. */
     CPU_FOREACH(cs) {
-        run_on_cpu(cs, do_unbind, RUN_ON_CPU_NULL);
+        async_run_on_cpu(cs, do_unbind, RUN_ON_CPU_NULL);
+    }
+    CPU_FOREACH(cs) {
+        run_on_cpu(cs, nothing, RUN_ON_CPU_NULL);
     }
     vm->bound = false;
 }
