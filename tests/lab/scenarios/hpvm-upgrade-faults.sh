@@ -95,8 +95,8 @@ stops_between() {
     successor one 2 "$DIRECT"
     passes_on "$1" "$BETWEEN"
     check "$1: the guest has stopped" wait_for 30 guest_is finish-migrate
-    check "$1: its CPUs are dedicated, and nobody's" not grep -q "^direct 1" \
-        /sys/kernel/debug/hpvm/cpu1
+    check "$1: its CPUs are dedicated" test -e /sys/kernel/debug/hpvm/cpu1
+    is "$1: and nobody's" "$(sed -n 's/^direct //p' /sys/kernel/debug/hpvm/cpu1)" 0
 }
 
 stage "the new QEMU is killed while the guest is between the two"
@@ -140,6 +140,7 @@ rm -f "$CPR_SOCKET" "$SOCKET"
 stage "the old QEMU is killed while the guest is between the two"
 one 2 "$DIRECT"
 check "again: the guest is up" await_guest 120 hpvm:.ready
+return_path
 stops_between old
 kill -9 "$GUEST_PID"
 check "old: it is gone" wait_for 20 guest_ended

@@ -25,8 +25,18 @@ said() { grep -q "$1" /run/said; }
 nothing_changed() {
     runs_well "$1"
     is "$1: no file is left" "$(echo $MONITOR.*)" "$MONITOR.*"
+    ordinary_settings "$1"
+}
+# ordinary_settings NAME: those of migrations are.
+ordinary_settings() {
     is "$1: migrations are ordinary ones" \
         "$(qmp query-migrate-parameters | grep -c '"mode": "normal"')" 1
+    is "$1: with no path back" \
+        "$(qmp query-migrate-capabilities | grep -c '"state": true, "capability": "return-path"')" 0
+    check "$1: and a description" describes
+}
+describes() {
+    qmp qom-get '{"path":"/machine","property":"suppress-vmdesc"}' | grep -q '"return": false'
 }
 # pipes: for the monitor of the new QEMU.
 pipes() {
@@ -42,7 +52,8 @@ replaced() {
     second runs_well "$1"
     swap
     check "$1: it says that the vCPUs are direct" said "^2 of its 2 vCPUs are direct"
-    is "$1: nothing but the monitor is left" "$(echo $MONITOR*)" $MONITOR
+    is "$1: the monitor and what QEMU says are left" "$(echo $MONITOR*)" "$MONITOR $MONITOR.log"
+    ordinary_settings "$1"
 }
 
 # shellcheck disable=SC2086  # several words
@@ -50,6 +61,7 @@ endless_guest 2 -smp 2 -accel kvm,hpvm=on,hpvm-cpus=1-2 -cpu "$LINUX_CPU" $SHARE
     -qmp unix:$MONITOR,server=on,wait=off -pidfile /run/pid
 check "the guest is up" await_guest 120 hpvm:.ready
 runs_well begin
+ordinary_settings begin
 
 tool usage 2 $MONITOR
 check "usage: it explains itself" said "QMP-SOCKET NEW-QEMU"

@@ -13,6 +13,7 @@
 
 #include <glib/gstdio.h>
 #include <glib-unix.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include "qapi/error.h"
@@ -37,11 +38,14 @@ typedef struct Upgrade {
     GPtrArray *changes;
     QmpClient *old;
     pid_t old_pid;
+    int old_pidfd;
     bool running;           /* the guest does */
     bool direct;            /* has hpvm=on */
     char *mode;             /* the old QEMU's migration mode, and what else we */
     bool return_path;       /* set */
+    bool described;
     bool configured;
+    bool sent;              /* the old QEMU was told to hand the guest over */
     Successor *successor;
     pid_t pid;              /* the new QEMU, 0: none */
     char *log;              /* what it says */
@@ -114,42 +118,52 @@ static bool count_vcpus(QmpClient *qmp, unsigned int *vcpus,
  * Whether the stream is to end with a description of itself, for people, which
  * takes half of the time that the guest stands still.
  */
-static bool describe_stream(Upgrade *u, bool on, Error **errp)
+static bool describe_stream(QmpClient *qmp, bool on, Error **errp)
 {
     QDict *arguments = qdict_new();
 
     qdict_put_str(arguments, "path", "/machine");
     qdict_put_str(arguments, "property", "suppress-vmdesc");
     qdict_put_bool(arguments, "value", !on);
-    return command(u->old, "qom-set", arguments, errp);
+    return command(qmp, "qom-set", arguments, errp);
 }
 
-static bool set_mode(Upgrade *u, const char *mode, bool return_path,
-                     Error **errp)
+static bool set_mode(QmpClient *qmp, const char *mode, Error **errp)
 {
-    QDict *parameters = qdict_new(), *capabilities = qdict_new();
-    QDict *capability = qdict_new();
-    QList *list = qlist_new();
+    QDict *parameters = qdict_new();
 
     qdict_put_str(parameters, "mode", mode);
+    return command(qmp, "migrate-set-parameters", parameters, errp);
+}
+
+static bool set_return_path(QmpClient *qmp, bool on, Error **errp)
+{
+    QDict *capabilities = qdict_new(), *capability = qdict_new();
+    QList *list = qlist_new();
+
     qdict_put_str(capability, "capability", "return-path");
-    qdict_put_bool(capability, "state", return_path);
+    qdict_put_bool(capability, "state", on);
     qlist_append(list, capability);
     qdict_put(capabilities, "capabilities", list);
-    if (!command(u->old, "migrate-set-parameters", parameters, errp)) {
-        qobject_unref(capabilities);
-        return false;
-    }
-    return command(u->old, "migrate-set-capabilities", capabilities, errp) &&
-           describe_stream(u, !return_path, errp);
+    return command(qmp, "migrate-set-capabilities", capabilities, errp);
 }
 
 /* The old QEMU is to hand the guest over, and to wait for its arrival. */
 static bool configure(Upgrade *u, Error **errp)
 {
     g_autoptr(QList) capabilities = NULL;
+    g_autoptr(QBool) suppressed = NULL;
+    QDict *property = qdict_new();
     const QListEntry *entry;
 
+    qdict_put_str(property, "path", "/machine");
+    qdict_put_str(property, "property", "suppress-vmdesc");
+    suppressed = qobject_to(QBool, qmp_client_execute(u->old, "qom-get",
+                                                      property, errp));
+    if (!suppressed) {
+        return false;
+    }
+    u->described = !qbool_get_bool(suppressed);
     u->mode = query_string(u->old, "query-migrate-parameters", "mode", errp);
     if (!u->mode) {
         return false;
@@ -169,7 +183,28 @@ static bool configure(Upgrade *u, Error **errp)
         }
     }
     u->configured = true;
-    return set_mode(u, "cpr-transfer", true, errp);
+    return set_mode(u->old, "cpr-transfer", errp) &&
+           set_return_path(u->old, true, errp) &&
+           describe_stream(u->old, false, errp);
+}
+
+/* Puts back what configure() has changed, each for itself; says what it can't. */
+static void restore(Upgrade *u)
+{
+    Error *err = NULL;
+
+    if (!u->configured) {
+        return;
+    }
+    set_mode(u->old, u->mode, &err);
+    set_return_path(u->old, u->return_path, err ? NULL : &err);
+    describe_stream(u->old, u->described, err ? NULL : &err);
+    if (err) {
+        fprintf(stderr, "The old QEMU's settings for migrations aren't what "
+                "they were (%s);\nset the parameter mode to %s before the next "
+                "one.\n", error_get_pretty(err), u->mode);
+        error_free(err);
+    }
 }
 
 static bool check_memory(Upgrade *u, Error **errp)
@@ -289,6 +324,39 @@ static void say_plan(const Upgrade *u)
     say("\nNothing was changed. Nothing is known that stands in the way.");
 }
 
+/* Whether the new QEMU would be who and where the old one is. */
+static bool is_at_home(const Upgrade *u, Error **errp)
+{
+    static const char *const namespaces[] = { "mnt", "net", "pid" };
+    g_autofree char *process = g_strdup_printf("/proc/%d", u->old_pid);
+    struct stat theirs, ours;
+
+    if (stat(process, &theirs) < 0) {
+        error_setg(errp, "the QEMU of the monitor isn't visible here");
+        return false;
+    }
+    if (theirs.st_uid != geteuid()) {
+        error_setg(errp, "the old QEMU is user %d's; run this as that user",
+                   theirs.st_uid);
+        return false;
+    }
+    for (unsigned int i = 0; i < G_N_ELEMENTS(namespaces); i++) {
+        g_autofree char *their = g_strdup_printf("%s/ns/%s", process,
+                                                 namespaces[i]);
+        g_autofree char *our = g_strdup_printf("/proc/self/ns/%s",
+                                               namespaces[i]);
+
+        if (stat(their, &theirs) < 0 || stat(our, &ours) < 0 ||
+            theirs.st_ino != ours.st_ino) {
+            error_setg(errp, "the old QEMU is in another %s namespace; run "
+                       "this there (nsenter -t %d)", namespaces[i],
+                       u->old_pid);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Looks at the guest and what is to become of it; changes nothing for good. */
 static bool prepare(Upgrade *u, Error **errp)
 {
@@ -306,6 +374,9 @@ static bool prepare(Upgrade *u, Error **errp)
     if (!u->running && !g_str_equal(status, "paused")) {
         error_setg(errp, "the guest is neither running nor paused, but in "
                    "state '%s'", status);
+        return false;
+    }
+    if (!is_at_home(u, errp)) {
         return false;
     }
     version = read_version(u, errp);
@@ -342,15 +413,21 @@ static void child_setup(gpointer data)
 static bool start(Upgrade *u, Error **errp)
 {
     g_autofree char *directory = g_strdup_printf("/proc/%d/cwd", u->old_pid);
-    g_autofree char *where = g_file_read_link(directory, NULL);
     g_autoptr(GError) gerr = NULL;
+    g_autofree char *where = g_file_read_link(directory, &gerr);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int log;
 
+    if (!where) {
+        error_setg(errp, "can't read where the old QEMU runs: %s",
+                   gerr->message);
+        return false;
+    }
     unlink(u->successor->cpr_path);
     unlink(u->successor->main_path);
     u->log = g_strdup_printf("%s.log", u->monitor);
-    log = open(u->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    unlink(u->log);
+    log = open(u->log, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (log < 0 || null < 0) {
         error_setg_errno(errp, errno, "can't write %s", u->log);
         return false;
@@ -402,32 +479,87 @@ static bool send_guest(Upgrade *u, Error **errp)
     qlist_append(channels, unix_channel("main", u->successor->main_path));
     qlist_append(channels, unix_channel("cpr", u->successor->cpr_path));
     qdict_put(arguments, "channels", channels);
+    u->sent = true;
     return command(u->old, "migrate", arguments, errp);
 }
 
-/* Until the guest has arrived, or the old QEMU says that it hasn't. */
+typedef enum Arrival { ON_ITS_WAY, ARRIVED, NOT_ARRIVED } Arrival;
+
+/* What the old QEMU says of the guest, with @errp set if it hasn't arrived. */
+static Arrival query_arrival(Upgrade *u, const char **status, Error **errp)
+{
+    static const char *const not_arrived[] = {
+        "none", "failed", "cancelled", NULL
+    };
+    g_autoptr(QDict) info = execute(u->old, "query-migrate", NULL, errp);
+
+    if (!info) {
+        return NOT_ARRIVED;
+    }
+    *status = g_intern_string(qdict_get_try_str(info, "status") ?: "none");
+    if (g_str_equal(*status, "completed")) {
+        say("4/5 it has arrived; it stood still for %" PRId64 " ms",
+            qdict_get_try_int(info, "downtime", -1));
+        return ARRIVED;
+    }
+    if (g_strv_contains(not_arrived, *status)) {
+        error_setg(errp, "the guest couldn't be handed over: %s",
+                   qdict_get_try_str(info, "error-desc") ?: *status);
+        return NOT_ARRIVED;
+    }
+    return ON_ITS_WAY;
+}
+
+/* Where the new QEMU has one of the paths; the first is the monitor's. */
+static char *new_path(const Upgrade *u, unsigned int i)
+{
+    return g_strconcat(u->successor->paths->pdata[i], u->successor->suffix,
+                       NULL);
+}
+
+/*
+ * Nobody waits any longer.  Has the old QEMU give up, unless it's too late for
+ * that: returns whether the guest runs in the new one.
+ */
+static bool runs_nevertheless(Upgrade *u)
+{
+    gint64 until = g_get_monotonic_time() + AFTERWARDS_US;
+    g_autofree char *path = new_path(u, 0);
+    g_autofree char *running = NULL;
+    const char *status;
+    QmpClient *new;
+
+    if (!u->sent || has_ended(u)) {
+        return false;
+    }
+    command(u->old, "migrate_cancel", NULL, NULL);
+    while (!qmp_client_is_dead(u->old)) {
+        Arrival arrival = query_arrival(u, &status, NULL);
+
+        if (arrival != ON_ITS_WAY || g_get_monotonic_time() > until) {
+            return arrival == ARRIVED;
+        }
+        g_usleep(LOOK_US);
+    }
+    /* The old QEMU is gone: the guest is in the new one, or nowhere. */
+    new = access(path, F_OK) == 0 ? qmp_client_new(path, NULL) : NULL;
+    if (new) {
+        running = query_string(new, "query-status", "status", NULL);
+        qmp_client_free(new);
+    }
+    return running && g_str_equal(running, "running");
+}
+
 static bool await_arrival(Upgrade *u, gint64 until, Error **errp)
 {
+    const char *status;
     bool moving = false;
 
     for (;;) {
-        g_autoptr(QDict) info = execute(u->old, "query-migrate", NULL, errp);
-        const char *status;
+        Arrival arrival = query_arrival(u, &status, errp);
 
-        if (!info) {
-            return false;
-        }
-        status = qdict_get_try_str(info, "status") ?: "none";
-        if (g_str_equal(status, "completed")) {
-            say("4/5 it has arrived; it stood still for %" PRId64 " ms",
-                qdict_get_try_int(info, "downtime", -1));
-            return true;
-        }
-        if (g_str_equal(status, "failed") ||
-            g_str_equal(status, "cancelled")) {
-            error_setg(errp, "the guest couldn't be handed over: %s",
-                       qdict_get_try_str(info, "error-desc") ?: status);
-            return false;
+        if (arrival != ON_ITS_WAY) {
+            return arrival == ARRIVED;
         }
         if (!moving && g_str_equal(status, "active")) {
             moving = true;
@@ -439,10 +571,11 @@ static bool await_arrival(Upgrade *u, gint64 until, Error **errp)
     }
 }
 
-/* Moves the guest; when this returns false, it is in the old QEMU. */
+/* Moves the guest; when this returns false, it isn't in the new QEMU. */
 static bool move(Upgrade *u, Error **errp)
 {
     gint64 until = g_get_monotonic_time() + u->timeout * G_USEC_PER_SEC;
+    Error *err = NULL;
 
     if (!start(u, errp)) {
         return false;
@@ -456,14 +589,15 @@ static bool move(Upgrade *u, Error **errp)
     /* From bind() to listen(). */
     g_usleep(LOOK_US);
     say("2/5 it gets the guest's memory%s", u->direct ? " and CPUs" : "");
-    return send_guest(u, errp) && await_arrival(u, until, errp);
-}
-
-/* Where the new QEMU has one of the paths; the first is the monitor's. */
-static char *new_path(const Upgrade *u, unsigned int i)
-{
-    return g_strconcat(u->successor->paths->pdata[i], u->successor->suffix,
-                       NULL);
+    if (send_guest(u, &err) && await_arrival(u, until, &err)) {
+        return true;
+    }
+    if (runs_nevertheless(u)) {
+        error_free(err);
+        return true;
+    }
+    error_propagate(errp, err);
+    return false;
 }
 
 static void say_log(const Upgrade *u)
@@ -511,11 +645,14 @@ static void go_back(Upgrade *u)
         if (!status || !u->running || g_str_equal(status, "running")) {
             break;
         }
+        if (g_str_equal(status, "postmigrate")) {
+            command(u->old, "cont", NULL, NULL);
+        }
         g_usleep(LOOK_US);
     } while (g_get_monotonic_time() < until);
 
-    if (u->configured) {
-        set_mode(u, u->mode, u->return_path, NULL);
+    if (status) {
+        restore(u);
     }
     if (!status) {
         fprintf(stderr, "The old QEMU is gone, too.\n");
@@ -528,42 +665,83 @@ static void go_back(Upgrade *u)
     }
 }
 
-/* The guest runs: everything else is a matter of tidiness. */
-static bool finish(Upgrade *u, Error **errp)
+/* Waits until the old QEMU has ended, and sees to it. */
+static void end_old(Upgrade *u)
 {
-    g_autofree char *path = new_path(u, 0);
-    gint64 until = g_get_monotonic_time() + AFTERWARDS_US;
-    QmpClient *new = qmp_client_new(path, errp);
-    g_autofree char *status = NULL;
-    unsigned int vcpus, direct;
-
-    if (!new) {
-        return false;
-    }
-    status = query_string(new, "query-status", "status", errp);
-    while (u->direct && u->running && count_vcpus(new, &vcpus, &direct) &&
-           direct < vcpus && g_get_monotonic_time() < until) {
-        g_usleep(LOOK_US);
-    }
-    qmp_client_free(new);
-    if (!status) {
-        return false;
-    }
+    GPollFD event = { .fd = u->old_pidfd, .events = G_IO_IN };
 
     command(u->old, "quit", NULL, NULL);
-    while (kill(u->old_pid, 0) == 0 && g_get_monotonic_time() < until) {
-        g_usleep(LOOK_US);
+    if (g_poll(&event, 1, AFTERWARDS_US / 1000) == 0) {
+        pidfd_send_signal(u->old_pidfd, SIGKILL, NULL, 0);
+        g_poll(&event, 1, AFTERWARDS_US / 1000);
     }
-    if (kill(u->old_pid, 0) == 0) {
-        kill(u->old_pid, SIGKILL);
-    }
+}
+
+/* The new QEMU's paths become the old one's. */
+static bool rename_paths(Upgrade *u)
+{
+    bool renamed = true;
+
     for (unsigned int i = 0; i < u->successor->paths->len; i++) {
         const char *to = u->successor->paths->pdata[i];
         g_autofree char *from = new_path(u, i);
 
         if (rename(from, to) < 0) {
-            error_setg_errno(errp, errno, "%s can't become %s", from, to);
+            fprintf(stderr, "hpvm-upgrade: %s can't become %s: %s\n", from, to,
+                    strerror(errno));
+            renamed = false;
         }
+    }
+    return renamed;
+}
+
+/*
+ * The guest has arrived.  Returns the exit status; 1: it doesn't run in the new
+ * QEMU, and is in the old one.
+ */
+static int finish(Upgrade *u, Error **errp)
+{
+    gint64 until = g_get_monotonic_time() + AFTERWARDS_US;
+    const char *wanted = u->running ? "running" : "paused";
+    g_autofree char *path = new_path(u, 0);
+    QmpClient *new = qmp_client_new(path, errp);
+    g_autofree char *status = NULL;
+    unsigned int vcpus, direct = 0;
+    int result = 0;
+
+    if (!new) {
+        return 3;
+    }
+    for (;;) {
+        g_free(status);
+        status = query_string(new, "query-status", "status", errp);
+        if (!status) {
+            qmp_client_free(new);
+            return 3;
+        }
+        if (g_str_equal(status, wanted)) {
+            break;
+        }
+        if (g_get_monotonic_time() > until) {
+            error_setg(errp, "the guest is in state '%s' in the new QEMU, "
+                       "instead of '%s'", status, wanted);
+            qmp_client_free(new);
+            return 1;
+        }
+        g_usleep(LOOK_US);
+    }
+    while (u->direct && u->running && count_vcpus(new, &vcpus, &direct) &&
+           direct < vcpus && g_get_monotonic_time() < until) {
+        g_usleep(LOOK_US);
+    }
+    if (!describe_stream(new, u->described, errp)) {
+        result = 3;
+    }
+    qmp_client_free(new);
+
+    end_old(u);
+    if (!rename_paths(u)) {
+        result = 3;
     }
     remove_sockets(u);
     say("5/5 the guest is %s in the new QEMU, with pid %d; the old one has "
@@ -571,7 +749,7 @@ static bool finish(Upgrade *u, Error **errp)
     if (u->direct && u->running) {
         say("%u of its %u vCPUs are direct", direct, vcpus);
     }
-    return true;
+    return result;
 }
 
 static gboolean add_change(const gchar *option, const gchar *value,
@@ -633,7 +811,9 @@ static bool parse(Upgrade *u, int *argc, char ***argv)
         return false;
     }
     u->monitor = (*argv)[1];
-    u->program = (*argv)[2];
+    /* It's started in the old QEMU's directory; without a "/", by $PATH. */
+    u->program = strchr((*argv)[2], '/') ?
+                     g_canonicalize_filename((*argv)[2], NULL) : (*argv)[2];
     return true;
 }
 
@@ -642,6 +822,7 @@ int main(int argc, char **argv)
     struct sigaction action = { .sa_handler = interrupt };
     Upgrade u = { .timeout = 60, .changes = g_ptr_array_new() };
     Error *err = NULL;
+    int status;
 
     if (!parse(&u, &argc, &argv)) {
         return 2;
@@ -657,23 +838,25 @@ int main(int argc, char **argv)
         return 1;
     }
     u.old_pid = qmp_client_peer(u.old);
+    u.old_pidfd = pidfd_open(u.old_pid, 0);
 
     if (!prepare(&u, &err) || (!u.dry_run && !move(&u, &err))) {
-        fprintf(stderr, "hpvm-upgrade: %s\n", error_get_pretty(err));
-        go_back(&u);
-        return 1;
-    }
-    if (u.dry_run) {
-        set_mode(&u, u.mode, u.return_path, NULL);
+        status = 1;
+    } else if (u.dry_run) {
+        restore(&u);
         say_plan(&u);
         return 0;
+    } else {
+        status = finish(&u, &err);
     }
-    if (!finish(&u, &err) || err) {
-        fprintf(stderr, "hpvm-upgrade: the guest is in the new QEMU (pid %d), "
-                "but: %s\n", u.pid, error_get_pretty(err));
+    if (err) {
+        fprintf(stderr, "hpvm-upgrade: %s\n", error_get_pretty(err));
+    }
+    if (status == 1) {
+        go_back(&u);
+    } else if (status) {
+        fprintf(stderr, "The guest is in the new QEMU (pid %d).\n", u.pid);
         say_log(&u);
-        return 3;
     }
-    unlink(u.log);
-    return 0;
+    return status;
 }

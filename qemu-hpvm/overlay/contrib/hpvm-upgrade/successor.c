@@ -9,6 +9,9 @@
 #include "qapi/error.h"
 #include "successor.h"
 
+/* The stream doesn't end with a description of itself; see describe_stream(). */
+#define NO_DESCRIPTION "suppress-vmdesc=on"
+
 /* Whether @arg is the option, with one dash or two. */
 static bool is_option(const char *arg, const char *name)
 {
@@ -36,29 +39,46 @@ static char *replace(const char *text, const char *from, const char *to,
 /* The path without what an upgrade has appended. */
 static char *original_path(const char *path)
 {
-    g_autoptr(GRegex) regex = g_regex_new(SUFFIX "$", 0, 0, NULL);
+    g_autoptr(GRegex) regex = g_regex_new(SUFFIX "$", G_REGEX_RAW, 0, NULL);
 
     return g_regex_replace_literal(regex, path, -1, 0, "", 0, NULL);
 }
 
-/* A path in an option ends with it or with a comma. */
-static char *replace_path(const char *arg, const char *path, const char *suffix)
+/* A path in an option, which may be JSON; @count: how many there are more. */
+static char *replace_path(const char *arg, const char *path, const char *suffix,
+                          unsigned int *count)
 {
     g_autofree char *quoted = g_regex_escape_string(path, -1);
-    g_autofree char *pattern = g_strdup_printf("(^|[=:])%s(" SUFFIX ")?(?=,|$)",
-                                               quoted);
+    g_autofree char *pattern =
+        g_strdup_printf("(^|[=:\"])%s(" SUFFIX ")?(?=[,\"]|$)", quoted);
     g_autofree char *changed = g_strdup_printf("\\g<1>%s%s", path, suffix);
-    g_autoptr(GRegex) regex = g_regex_new(pattern, 0, 0, NULL);
+    g_autoptr(GRegex) regex = g_regex_new(pattern, G_REGEX_RAW, 0, NULL);
 
+    *count += g_regex_match(regex, arg, 0, NULL);
     return g_regex_replace(regex, arg, -1, 0, changed, 0, NULL);
+}
+
+/* Where a socket option has QEMU listen, or NULL. */
+static char *listening_path(const char *arg)
+{
+    g_autoptr(GMatchInfo) match = NULL;
+    g_autoptr(GRegex) regex =
+        g_regex_new("(?:\\bpath=|^unix:|\"path\": *\")([^,\"]+)", G_REGEX_RAW, 0,
+                    NULL);
+
+    if (!g_regex_match_simple("\\bserver\\b(?!=off|\": *false)", arg, G_REGEX_RAW,
+                              0) ||
+        !g_regex_match(regex, arg, 0, &match)) {
+        return NULL;
+    }
+    return g_match_info_fetch(match, 1);
 }
 
 /* A file descriptor of whoever has started the old QEMU. */
 static bool names_descriptor(const char *arg)
 {
-    return g_regex_match_simple("(^|,)(fd|fds|vhostfd|vhostfds)=[0-9]", arg, 0,
-                                0) ||
-           g_regex_match_simple("^fd:[0-9]", arg, 0, 0);
+    return g_regex_match_simple("(^|,)(fd|fds|vhostfd|vhostfds)=[0-9]|^fd:[0-9]",
+                                arg, G_REGEX_RAW, 0);
 }
 
 static char *channel(const char *type, const char *path)
@@ -76,6 +96,7 @@ Successor *successor_new(char **old, pid_t pid, const char *program,
     Successor *successor = g_new0(Successor, 1);
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *pid_file = NULL;
+    unsigned int monitors = 0;
 
     successor->argv = argv;
     /* Not what the old QEMU has, which it removes when it ends. */
@@ -87,6 +108,7 @@ Successor *successor_new(char **old, pid_t pid, const char *program,
 
     g_ptr_array_add(argv, g_strdup(program));
     for (char **next = old + 1; *next; next++) {
+        g_autofree char *listens = NULL;
         char *arg;
 
         /* What isn't so any more, and what this program does itself. */
@@ -97,17 +119,31 @@ Successor *successor_new(char **old, pid_t pid, const char *program,
             next += !!next[1];
             continue;
         }
+        /* Of an upgrade before this one. */
+        if (is_option(*next, "machine") && next[1] &&
+            g_str_equal(next[1], NO_DESCRIPTION)) {
+            next++;
+            continue;
+        }
         if (is_option(*next, "pidfile") && next[1]) {
             g_free(pid_file);
             pid_file = original_path(next[1]);
         }
-        arg = replace_path(*next, monitor, successor->suffix);
+        arg = replace_path(*next, monitor, successor->suffix, &monitors);
+        listens = listening_path(*next);
         for (unsigned int i = 0; i < changes->len; i++) {
             const Change *change = g_ptr_array_index(changes, i);
             char *changed = replace(arg, change->from, change->to, &counts[i]);
 
             g_free(arg);
             arg = changed;
+        }
+        if (listens && g_str_equal(arg, *next)) {
+            error_setg(errp, "only one QEMU can listen at '%s'; have the new "
+                       "one listen elsewhere, with --change", listens);
+            g_free(arg);
+            successor_free(successor);
+            return NULL;
         }
         if (names_descriptor(arg)) {
             error_setg(errp, "'%s' names a descriptor that the old QEMU was "
@@ -118,6 +154,12 @@ Successor *successor_new(char **old, pid_t pid, const char *program,
             return NULL;
         }
         g_ptr_array_add(argv, arg);
+    }
+    if (!monitors) {
+        error_setg(errp, "the old QEMU's command line doesn't have '%s', as "
+                   "which its monitor must be called", monitor);
+        successor_free(successor);
+        return NULL;
     }
     for (unsigned int i = 0; i < changes->len; i++) {
         if (!counts[i]) {
@@ -141,7 +183,7 @@ Successor *successor_new(char **old, pid_t pid, const char *program,
         }
     }
     g_ptr_array_add(argv, g_strdup("-machine"));
-    g_ptr_array_add(argv, g_strdup("suppress-vmdesc=on"));
+    g_ptr_array_add(argv, g_strdup(NO_DESCRIPTION));
     g_ptr_array_add(argv, g_strdup("-incoming"));
     g_ptr_array_add(argv, channel("main", successor->main_path));
     g_ptr_array_add(argv, g_strdup("-incoming"));

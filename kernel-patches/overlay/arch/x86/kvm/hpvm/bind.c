@@ -65,13 +65,27 @@ static struct kvm_hpvm_claim *claim_new(unsigned int pcpu)
 	return claim;
 }
 
-static void claim_put(struct kvm_hpvm_claim *claim)
+/*
+ * Its CPU is dedicated.  The static key is on for as long, not only while a vCPU is
+ * bound: a guest that is handed over needn't wait for kernel text to be patched.
+ */
+static void claim_taken(struct kvm_hpvm_claim *claim)
+{
+	claim->taken = true;
+	static_branch_inc(&kvm_hpvm_key);
+}
+
+/* Whether it was the last user: the CPU will be the host's. */
+static bool claim_put(struct kvm_hpvm_claim *claim)
 {
 	if (!refcount_dec_and_test(&claim->users))
-		return;
-	if (claim->taken)
+		return false;
+	if (claim->taken) {
+		static_branch_dec(&kvm_hpvm_key);
 		hpvm_cpu_give(claim->pcpu);
+	}
 	kfree(claim);
+	return true;
 }
 
 /* For @vcpu alone; false: another one is bound there. */
@@ -84,11 +98,11 @@ static bool claim_bind(struct kvm_hpvm_claim *claim, struct kvm_vcpu *vcpu)
 	return true;
 }
 
-static void claim_unbind(struct kvm_hpvm_claim *claim)
+static bool claim_unbind(struct kvm_hpvm_claim *claim)
 {
 	scoped_guard(spinlock, &claims_lock)
 		claim->vcpu = NULL;
-	claim_put(claim);
+	return claim_put(claim);
 }
 
 static int claim_release(struct inode *inode, struct file *file)
@@ -197,7 +211,7 @@ static int take_files(struct kvm_hpvm_cpu *cpus, struct file **files, unsigned i
 		kvm_hpvm_ops->cpus_taken(mask);
 	for (i = 0; i < nr; i++) {
 		claim = files[i]->private_data;
-		claim->taken = true;
+		claim_taken(claim);
 	}
 out:
 	free_cpumask_var(mask);
@@ -296,21 +310,23 @@ static struct kvm_hpvm_claim *claim_get(struct kvm_vcpu *vcpu, struct kvm_hpvm_b
 	}
 	if (kvm_hpvm_ops->cpus_taken)
 		kvm_hpvm_ops->cpus_taken(cpumask_of(bind->pcpu));
-	claim->taken = true;
+	claim_taken(claim);
 	claim->vcpu = vcpu;
 	return claim;
 }
 
-static void unbind(struct kvm_vcpu *vcpu)
+/* Whether nobody has the CPU any more. */
+static bool unbind(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+	bool given;
 
 	kvm_hpvm_table_unbind(vcpu);
 	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
 	vcpu->arch.hpvm = NULL;
-	claim_unbind(h->claim);
+	given = claim_unbind(h->claim);
 	kfree(h);
-	static_branch_dec(&kvm_hpvm_key);
+	return given;
 }
 
 static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
@@ -328,8 +344,8 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 	if (bind->pcpu == KVM_HPVM_NO_CPU) {
 		if (old) {
 			kvm_hpvm_end(vcpu);
-			unbind(vcpu);
-			hpvm_cpus_given();
+			if (unbind(vcpu))
+				hpvm_cpus_given();
 		}
 		return 0;
 	}
@@ -372,7 +388,6 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 		h->host_adjust_is_0 =
 			!rdmsrl_safe_on_cpu(h->pcpu, MSR_IA32_TSC_ADJUST, &adjust) &&
 			!adjust;
-	static_branch_inc(&kvm_hpvm_key);
 	/* After the last call that may have sent the CPU an IPI. */
 	h->nmi_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_claimed, h->pcpu));
 	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));

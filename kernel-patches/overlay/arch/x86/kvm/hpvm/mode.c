@@ -22,7 +22,7 @@
 #include "../x86.h"
 #include "direct.h"
 
-/* On while a vCPU is bound. */
+/* On while a VM has dedicated CPUs, as vCPUs that are bound do. */
 DEFINE_STATIC_KEY_FALSE(kvm_hpvm_key);
 EXPORT_SYMBOL_GPL(kvm_hpvm_key);
 

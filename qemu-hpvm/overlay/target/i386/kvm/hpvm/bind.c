@@ -342,21 +342,24 @@ bool hpvm_bind_all(Error **errp)
     if (vm->bound) {
         return true;
     }
-    if (had ? !hpvm_cpr_may_start(vm, errp) : !take_all(vm, errp)) {
+    if (had ? !hpvm_cpr_may_start(errp) : !take_all(vm, errp)) {
         return false;
     }
     CPU_FOREACH(cs) {
         run_on_cpu(cs, do_bind, RUN_ON_CPU_HOST_PTR(errp));
         if (*errp) {
-            hpvm_unbind_all(vm);
-            if (!had) {
-                close_cpus(g_steal_pointer(&vm->take));
-            }
-            return false;
+            break;
         }
     }
+    /* Another QEMU may have bound its vCPUs, run the guest and died meanwhile. */
+    if (*errp || !hpvm_cpr_may_start(errp)) {
+        hpvm_unbind_all(vm);
+        if (!had) {
+            close_cpus(g_steal_pointer(&vm->take));
+        }
+        return false;
+    }
     vm->bound = true;
-    hpvm_cpr_starts(vm);
     return true;
 }
 
@@ -371,9 +374,11 @@ static int before_start(NotifierWithReturn *notifier, void *data, Error **errp)
  */
 static int load_setup(QEMUFile *f, void *opaque, Error **errp)
 {
-    if (hpvm_vm()->take) {
+    if (hpvm_vm()->inherited) {
         return 0;
     }
+    /* One that isn't handed over has its own TSCs. */
+    hpvm_vm()->keep_tsc_offsets = false;
     return hpvm_bind_all(errp) ? 0 : -EBUSY;
 }
 

@@ -29,7 +29,6 @@
 #include "cpu-list.h"
 #include "hpvm.h"
 #include "internal.h"
-#include "trace.h"
 
 /* A descriptor's name in the old QEMU's list; its ID is the cpu_index. */
 #define FD_NAME "hpvm-cpu"
@@ -142,27 +141,42 @@ bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp)
     vm->nr_tsc_offsets = vcpus;
     vm->take = g_steal_pointer(&take);
     vm->inherited = true;
+    vm->shared = true;
     return true;
+}
+
+static void get_tsc_offset(CPUState *cs, run_on_cpu_data data)
+{
+    HpvmVM *vm = data.host_ptr;
+
+    if (hpvm_get_tsc_offset(cs, &vm->tsc_offsets[cs->cpu_index]) < 0) {
+        vm->keep_tsc_offsets = false;
+    }
 }
 
 static void hand_over(HpvmVM *vm)
 {
     CPUState *cs;
 
-    if (!vm->bound) {
+    if (!vm->take) {
         return;
     }
-    hpvm_unbind_all(vm);
+    if (vm->bound) {
+        hpvm_unbind_all(vm);
+    }
+    vm->shared = true;
 
     /* The guest's TSCs go on with their offsets: the host's TSC is the same. */
+    g_free(vm->tsc_offsets);
     vm->nr_tsc_offsets = vm->take->nr;
     vm->tsc_offsets = g_new0(uint64_t, vm->nr_tsc_offsets);
+    vm->keep_tsc_offsets = true;
     CPU_FOREACH(cs) {
-        hpvm_get_tsc_offset(cs, &vm->tsc_offsets[cs->cpu_index]);
+        run_on_cpu(cs, get_tsc_offset, RUN_ON_CPU_HOST_PTR(vm));
     }
 }
 
-bool hpvm_cpr_may_start(HpvmVM *vm, Error **errp)
+bool hpvm_cpr_may_start(Error **errp)
 {
     GPollFD event = { .fd = cpr_find_fd(RUNS_NAME, 0), .events = G_IO_IN };
 
@@ -174,16 +188,18 @@ bool hpvm_cpr_may_start(HpvmVM *vm, Error **errp)
     return true;
 }
 
-void hpvm_cpr_starts(HpvmVM *vm)
+/* The guest is about to run here: whichever QEMU else has it mustn't start it. */
+static void starts(HpvmVM *vm)
 {
     const uint64_t one = 1;
 
-    g_clear_pointer(&vm->tsc_offsets, g_free);
-    if (vm->inherited) {
-        vm->inherited = false;
+    vm->inherited = false;
+    vm->keep_tsc_offsets = false;
+    if (vm->shared) {
+        vm->shared = false;
         /* Nobody has read it: it can't be full. */
         if (write(cpr_find_fd(RUNS_NAME, 0), &one, sizeof(one)) < 0) {
-            warn_report("hpvm: the old QEMU doesn't hear that the guest runs "
+            warn_report("hpvm: the other QEMU doesn't hear that the guest runs "
                         "here (%s); never have it go on there",
                         strerror(errno));
         }
@@ -200,7 +216,9 @@ static bool is_transfer(void)
 /* A guest that runs is stopped for the new QEMU after "setup". */
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
-    if (!running && state == RUN_STATE_FINISH_MIGRATE && is_transfer()) {
+    if (running) {
+        starts(opaque);
+    } else if (state == RUN_STATE_FINISH_MIGRATE && is_transfer()) {
         hand_over(opaque);
     }
 }
@@ -209,7 +227,8 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 static int migration_changed(NotifierWithReturn *notifier, MigrationEvent *e,
                              Error **errp)
 {
-    if (e->type == MIG_EVENT_PRECOPY_SETUP && !runstate_is_running()) {
+    if (e->type == MIG_EVENT_PRECOPY_SETUP &&
+        !runstate_is_live(runstate_get())) {
         hand_over(hpvm_vm());
     }
     return 0;
@@ -219,7 +238,15 @@ static bool is_needed(void *opaque)
 {
     HpvmVM *vm = opaque;
 
-    return is_transfer() && vm->tsc_offsets;
+    return is_transfer() && vm->keep_tsc_offsets;
+}
+
+static int post_load(void *opaque, int version_id)
+{
+    HpvmVM *vm = opaque;
+
+    vm->keep_tsc_offsets = true;
+    return 0;
 }
 
 /* To the next QEMU on the same host; no other migration has it. */
@@ -228,6 +255,7 @@ static const VMStateDescription vmstate_hpvm = {
     .version_id = 1,
     .minimum_version_id = 1,
     .needed = is_needed,
+    .post_load = post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_BOOL(hold, HpvmVM),
         VMSTATE_UINT32_EQUAL(nr_tsc_offsets, HpvmVM,

@@ -80,7 +80,7 @@ static void machine_done(Notifier *notifier, void *data)
         autostart = 0;
     }
     hpvm_memory_start(hpvm_vm(), start);
-    if (hpvm_cpr_inherits()) {
+    if (hpvm_vm()->inherited) {
         /* Before the old QEMU hears that this one listens, and stops the guest. */
         hpvm_memory_map(hpvm_vm());
     }

@@ -48,10 +48,12 @@ typedef struct HpvmVM {
     /* The VM's CPUs as soon as it has them; by cpu_index. */
     struct kvm_hpvm_take *take;
     bool bound;         /* the vCPUs are, to these */
-    bool inherited;     /* by an old QEMU, and not in use here yet */
-    /* Handed over with the guest; by cpu_index, while it's stopped for that. */
+    bool inherited;     /* of an old QEMU, and the guest hasn't run here yet */
+    bool shared;        /* another QEMU may start the guest */
+    /* Handed over with the guest, while it's stopped for that; by cpu_index. */
     uint64_t *tsc_offsets;
     uint32_t nr_tsc_offsets;
+    bool keep_tsc_offsets;
     struct HpvmMap *map;    /* memory.c */
     bool keeps_mappings;    /* of regions that don't change */
 } HpvmVM;
@@ -127,10 +129,7 @@ bool hpvm_cpr_inherits(void);
 bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp);
 
 /* Whether the guest hasn't run anywhere else since. */
-bool hpvm_cpr_may_start(HpvmVM *vm, Error **errp);
-
-/* It's about to run here. */
-void hpvm_cpr_starts(HpvmVM *vm);
+bool hpvm_cpr_may_start(Error **errp);
 
 /* tsc.c */
 

@@ -245,6 +245,20 @@ static void map_all(HpvmMap *map, int64_t ms)
 }
 
 /*
+ * What's to come is locked page by page, when it's there: the guest's memory
+ * when it's mapped.  The stack of a new thread has eight megabytes, which nobody
+ * needs, and a migration makes threads while the guest stands still.
+ */
+static int lock_future(void)
+{
+#ifdef HAVE_MLOCK_ONFAULT
+    return mlockall(MCL_FUTURE | MCL_ONFAULT);
+#else
+    return mlockall(MCL_FUTURE);
+#endif
+}
+
+/*
  * All of it at once would keep everybody from changing QEMU's address space for
  * as long as it takes to look at each page.  When the pages of the guest's
  * memory are locked, the rest is told to be so without being looked at, and
@@ -269,7 +283,7 @@ static int lock_ranges(HpvmMap *map)
         return errno;
     }
 #endif
-    return mlockall(MCL_FUTURE) < 0 ? errno : 0;
+    return lock_future() < 0 ? errno : 0;
 }
 
 static void locked_again(void *opaque)
@@ -489,7 +503,7 @@ void hpvm_memory_start(HpvmVM *vm, bool start)
 {
     HpvmMap *map = g_new0(HpvmMap, 1);
 
-    if (os_mlock(false) < 0) {
+    if (os_mlock(false) < 0 || lock_future() < 0) {
         error_report("hpvm: the guest's memory can't be locked; raise the "
                      "limit of locked memory (ulimit -l; in libvirt "
                      "<memoryBacking><locked/></memoryBacking>), or run QEMU "
@@ -528,13 +542,15 @@ void hpvm_memory_start(HpvmVM *vm, bool start)
 void hpvm_memory_map(HpvmVM *vm)
 {
     HpvmMap *map = vm->map;
+    uint64_t left;
 
     map->all = false;
     g_array_unref(map->ranges);
     map->ranges = guest_ram();
-    while (map->ranges->len) {
+    do {
+        left = total_size(map->ranges);
         run_on_cpu(first_cpu, map_some, RUN_ON_CPU_HOST_PTR(map));
-    }
+    } while (total_size(map->ranges) < left);
 }
 
 HpvmMemory *hpvm_memory_info(const HpvmVM *vm)

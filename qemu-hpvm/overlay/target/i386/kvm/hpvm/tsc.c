@@ -77,7 +77,7 @@ static bool restore_tsc(HpvmVM *vm, X86CPU *cpu)
     uint64_t tsc, offset;
     int64_t khz = kvm_vcpu_ioctl(cs, KVM_GET_TSC_KHZ);
 
-    if (vm->tsc_offsets) {
+    if (vm->keep_tsc_offsets) {
         return set_offset(cs, vm->tsc_offsets[cs->cpu_index]) == 0;
     }
     if (khz <= 0 || hpvm_get_tsc_offset(cs, &offset) < 0 ||
@@ -108,6 +108,9 @@ bool kvm_hpvm_put_tsc(X86CPU *cpu, int level)
         return false;
     }
     /* A vCPU that has never been anywhere else has 0 or 1. */
+    if (level == KVM_PUT_RESET_STATE) {
+        vm->keep_tsc_offsets = false;
+    }
     if (level == KVM_PUT_RESET_STATE || cpu->env.tsc <= 1) {
         return hpvm_zero_tsc_offset(CPU(cpu)) == 0;
     }
