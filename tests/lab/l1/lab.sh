@@ -1248,6 +1248,10 @@ measure_irqs() {
 # run_irqs NAME WORDS QEMU-ARGUMENT...: tests/guest/irq.c with the assigned device; each
 # interrupt that the device raised was handled once.
 run_irqs() {
+    start_irqs "$@"
+    end_irqs
+}
+start_irqs() {
     name=$1
     append=$2
     shift 2
@@ -1258,6 +1262,8 @@ run_irqs() {
         check "$name: the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
     fi
     await_guest 60 hpvm:.ready && stage "$name: the guest is up"
+}
+end_irqs() {
     wait_guest "${PATIENCE:-120}"
     is "$name: QEMU ended well" $? 0
     is "$name: the guest did all" "$(figure "done")" 1

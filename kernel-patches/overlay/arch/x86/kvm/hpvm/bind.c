@@ -230,6 +230,8 @@ static int take_cpus(struct kvm_hpvm_take __user *user)
 		return -EFAULT;
 	if (head.flags || head.pad || !head.nr || head.nr > KVM_HPVM_MAX_CPUS)
 		return -EINVAL;
+	if (kvm_hpvm_host_off())
+		return -ESHUTDOWN;
 
 	cpus = vmemdup_array_user(user->cpus, head.nr, sizeof(*cpus));
 	if (IS_ERR(cpus))
@@ -322,7 +324,6 @@ static bool unbind(struct kvm_vcpu *vcpu)
 	bool given;
 
 	kvm_hpvm_table_unbind(vcpu);
-	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
 	vcpu->arch.hpvm = NULL;
 	given = claim_unbind(h->claim);
 	kfree(h);
@@ -351,6 +352,8 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 	}
 	if (!lapic_in_kernel(vcpu))
 		return -ENXIO;
+	if (!old && kvm_hpvm_host_off())
+		return -ESHUTDOWN;
 	if (old && old->pcpu == bind->pcpu)
 		return bind->flags & KVM_HPVM_BIND_PIN ? dedicated_cpu_pin(bind->pcpu) : 0;
 
@@ -381,6 +384,7 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 		h->hold = old->hold;
 		h->report = old->report;
 		h->told = old->told;
+		h->tell = old->tell;
 		kvm_hpvm_end(vcpu);
 		unbind(vcpu);
 	}

@@ -88,6 +88,7 @@ struct kvm_hpvm_vm {
  * @hold:	the vCPU is to be ordinary
  * @report:	KVM_HPVM_REASON_*: being ordinary for these ends KVM_RUN
  * @told:	those of @report that KVM_RUN has told of, 0 if direct; HPVM_UNTOLD
+ * @tell:	KVM_RUN has to end with KVM_EXIT_HPVM
  *
  * What was decided last (mode.c):
  * @direct:	direct, or ordinary
@@ -129,6 +130,7 @@ struct kvm_hpvm_vcpu {
 	bool hold;
 	u64 report;
 	u64 told;
+	bool tell;
 
 	bool direct;
 	bool settled;
@@ -157,8 +159,11 @@ struct kvm_hpvm_vcpu {
 /* No set of reasons. */
 #define HPVM_UNTOLD	(~0ULL)
 
-/* Out of vcpu->requests: KVM_RUN has to end with KVM_EXIT_HPVM. */
-#define KVM_REQ_HPVM_EXIT	KVM_ARCH_REQ(48)
+/* Being ordinary for these alone: the vCPU is as one of any other VM. */
+#define HPVM_HOLDS	(KVM_HPVM_REASON_HELD | KVM_HPVM_REASON_HOST_HELD)
+
+/* Out of vcpu->requests: decide on the mode again, or tell user space of it. */
+#define KVM_REQ_HPVM	KVM_ARCH_REQ(48)
 
 /* Which MSRs the guest may access without an exit. */
 enum {
@@ -225,6 +230,11 @@ void kvm_hpvm_unsettle(struct kvm_vcpu *vcpu);
 void kvm_hpvm_update_msrs(struct kvm_vcpu *vcpu);
 void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report);
 void kvm_hpvm_report_status(struct kvm_vcpu *vcpu);
+int __cold kvm_hpvm_handle_request(struct kvm_vcpu *vcpu);
+
+/* hold.c */
+bool kvm_hpvm_host_held(void);
+bool kvm_hpvm_host_off(void);
 
 /* bind.c */
 int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
@@ -342,19 +352,12 @@ static __always_inline bool kvm_hpvm_decides(struct kvm_vcpu *vcpu)
 	return h && !READ_ONCE(h->settled);
 }
 
-/* Before the guest is entered: must KVM_RUN end instead, to tell of a change of state? */
-static inline bool kvm_hpvm_state_changed(struct kvm_vcpu *vcpu)
+/* Before the guest is entered: must vcpu_enter_guest() return @r instead? */
+static inline bool kvm_hpvm_requested(struct kvm_vcpu *vcpu, int *r)
 {
-	struct kvm_hpvm_exit *exit = (void *)vcpu->run->padding;
-
-	if (!kvm_check_request(KVM_REQ_HPVM_EXIT, vcpu))
+	if (!kvm_check_request(KVM_REQ_HPVM, vcpu))
 		return false;
-	vcpu->run->exit_reason = KVM_EXIT_HPVM;
-	*exit = (struct kvm_hpvm_exit) {
-		.reasons = vcpu->arch.hpvm->reasons,
-		.state = vcpu->arch.hpvm->direct ? KVM_HPVM_STATE_DIRECT :
-						   KVM_HPVM_STATE_ORDINARY,
-	};
+	*r = kvm_hpvm_handle_request(vcpu);
 	return true;
 }
 
@@ -415,7 +418,7 @@ static inline bool kvm_hpvm_apicv_off(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_timer_in_hw(struct kvm_vcpu *vcpu) { return false; }
 static inline bool kvm_hpvm_decides(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}
-static inline bool kvm_hpvm_state_changed(struct kvm_vcpu *vcpu) { return false; }
+static inline bool kvm_hpvm_requested(struct kvm_vcpu *vcpu, int *r) { return false; }
 static inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_immediate_exit(struct kvm_vcpu *vcpu) {}

@@ -60,7 +60,7 @@ static u64 vcpu_reasons(struct kvm_vcpu *vcpu)
 
 	if (vcpu->vcpu_id >= HPVM_APIC_IDS || !test_bit(vcpu->vcpu_id, vm->bound))
 		why |= KVM_HPVM_IRQ_REASON_UNBOUND;
-	else if (test_bit(vcpu->vcpu_id, vm->held))
+	else if (test_bit(vcpu->vcpu_id, vm->held) || kvm_hpvm_host_held())
 		why |= KVM_HPVM_IRQ_REASON_HELD;
 	if (!apic_x2apic_mode(vcpu->arch.apic))
 		why |= KVM_HPVM_IRQ_REASON_NOT_X2APIC;

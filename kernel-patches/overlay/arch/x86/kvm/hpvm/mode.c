@@ -65,6 +65,8 @@ int kvm_hpvm_enable_cap(struct kvm *kvm, struct kvm_enable_cap *cap)
 
 	if (cap->args[1] || cap->args[2] || cap->args[3])
 		return -EINVAL;
+	if (kvm_hpvm_host_off())
+		return -ESHUTDOWN;
 	if (!(features & KVM_HPVM_F_DIRECT) || (features & ~kvm_hpvm_features()))
 		return -EINVAL;
 
@@ -103,6 +105,8 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 
 	if (h->hold)
 		why |= KVM_HPVM_REASON_HELD;
+	if (kvm_hpvm_host_held())
+		why |= KVM_HPVM_REASON_HOST_HELD;
 	if (vcpu->cpu != h->pcpu)
 		why |= KVM_HPVM_REASON_WRONG_CPU;
 	if (!apic_x2apic_mode(apic))
@@ -250,7 +254,7 @@ static void update_hlt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	bool exits = !kvm_hlt_in_guest(vcpu->kvm) ||
-		     (h->reasons & ~KVM_HPVM_REASON_HELD);
+		     (h->reasons & ~HPVM_HOLDS);
 
 	/* The controls are those of the nested guest meanwhile. */
 	if (exits == h->hlt_exits || is_guest_mode(vcpu))
@@ -268,7 +272,8 @@ static void report_change(struct kvm_vcpu *vcpu)
 	if (!h->report || why == h->told || (!why && !h->direct))
 		return;
 	h->told = why;
-	kvm_make_request(KVM_REQ_HPVM_EXIT, vcpu);
+	h->tell = true;
+	kvm_make_request(KVM_REQ_HPVM, vcpu);
 }
 
 /* User space chooses what it's told of.  Process context. */
@@ -280,8 +285,32 @@ void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report)
 		return;
 	h->report = report;
 	h->told = HPVM_UNTOLD;
+	h->tell = false;
 	kvm_hpvm_unsettle(vcpu);
-	kvm_clear_request(KVM_REQ_HPVM_EXIT, vcpu);
+}
+
+/*
+ * KVM_REQ_HPVM, before the guest is entered: begin this pass anew, and decide again; or
+ * have KVM_RUN end, to tell of a change.  What vcpu_enter_guest() returns.
+ */
+int kvm_hpvm_handle_request(struct kvm_vcpu *vcpu)
+{
+	struct kvm_hpvm_exit *exit = (void *)vcpu->run->padding;
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	/* It's asked whether it is bound or not. */
+	if (!h)
+		return 1;
+	kvm_hpvm_unsettle(vcpu);
+	if (!h->tell)
+		return 1;
+	h->tell = false;
+	vcpu->run->exit_reason = KVM_EXIT_HPVM;
+	*exit = (struct kvm_hpvm_exit) {
+		.reasons = h->reasons,
+		.state = h->direct ? KVM_HPVM_STATE_DIRECT : KVM_HPVM_STATE_ORDINARY,
+	};
+	return 0;
 }
 
 /* For the administrator, who doesn't want to disturb the vCPU by an ioctl. */
@@ -299,14 +328,14 @@ void kvm_hpvm_report_status(struct kvm_vcpu *vcpu)
 
 /*
  * Held, and for no other reason: the vCPU is to cost no more than one of any other VM, so
- * nothing is decided again until user space lets it go.  Notifications of posted
+ * nothing is decided again until whoever holds it lets it go.  Notifications of posted
  * interrupts may come to it.
  */
 static void settle(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
-	if (h->reasons != KVM_HPVM_REASON_HELD)
+	if (!h->reasons || (h->reasons & ~HPVM_HOLDS))
 		return;
 	WRITE_ONCE(h->settled, true);
 	/* A storm that comes later than this sets it to false. */

@@ -132,6 +132,9 @@ static void set_take_error(Error **errp, int ret, unsigned int pcpu,
                    "its drivers has taken the interrupt vector that this "
                    "needs; look for 'hpvm' in the kernel's log");
         break;
+    case -ESHUTDOWN:
+        hpvm_set_off_error(errp);
+        break;
     default:
         error_setg_errno(errp, -ret, "hpvm: can't dedicate CPU %u to the vCPU",
                          pcpu);

@@ -93,6 +93,14 @@ bool hpvm_check_host(KVMState *s, Error **errp)
     return true;
 }
 
+/* The kernel said -ESHUTDOWN. */
+void hpvm_set_off_error(Error **errp)
+{
+    error_setg(errp, "hpvm: this host's administrator has switched direct mode "
+               "off; write 'auto', or 'hold' to have guests in ordinary mode, "
+               "to " HPVM_MODE_PARAMETER ", or leave out hpvm=on");
+}
+
 uint64_t hpvm_choose_features(const HpvmOptions *options, KVMState *s,
                               Error **errp)
 {

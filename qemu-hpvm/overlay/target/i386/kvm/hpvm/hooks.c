@@ -55,6 +55,10 @@ static bool enable(HpvmVM *vm, MachineState *ms, KVMState *s, Error **errp)
     }
     ret = kvm_vm_enable_cap(s, KVM_CAP_X86_HPVM, 0, vm->features);
     trace_kvm_hpvm_enable(vm->features, ret);
+    if (ret == -ESHUTDOWN) {
+        hpvm_set_off_error(errp);
+        return false;
+    }
     if (ret < 0) {
         error_setg_errno(errp, -ret, "hpvm: the kernel refused to enable "
                          "features 0x%" PRIx64, vm->features);

@@ -20,6 +20,7 @@
 
 /* Present in a kernel with the mode, whether or not the host can do it. */
 #define HPVM_PARAMETER "/sys/module/kvm/parameters/hpvm_cpus"
+#define HPVM_MODE_PARAMETER "/sys/module/kvm/parameters/hpvm"
 
 #define HPVM_TIMER_FEATURES (KVM_HPVM_F_TIMER_DEADLINE | \
                              KVM_HPVM_F_TIMER_ONESHOT)
@@ -79,6 +80,7 @@ bool hpvm_check_host(KVMState *s, Error **errp);
 bool hpvm_check_guest_cpu(const HpvmVM *vm, X86CPU *cpu, Error **errp);
 
 /* The features to enable, out of those of the host; 0 with @errp set. */
+void hpvm_set_off_error(Error **errp);
 uint64_t hpvm_choose_features(const HpvmOptions *options, KVMState *s,
                               Error **errp);
 

@@ -21,7 +21,7 @@
 
 /* The kernel's bit numbers are this QEMU's enumeration values. */
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_REASON_OTHER - 1) !=
-                  KVM_HPVM_REASON_PROTECTED);
+                  KVM_HPVM_REASON_HOST_HELD);
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_TIMER_REASON_OTHER - 1) !=
                   KVM_HPVM_TIMER_REASON_ORDINARY);
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_IRQ_REASON_OTHER - 1) !=

@@ -20,7 +20,8 @@
  * KVM_ENABLE_CAP on the VM, before the first vCPU exists: args[0] is the mask
  * of KVM_HPVM_F_* the VM may use, with KVM_HPVM_F_DIRECT set.
  * Errors: EINVAL (a bit the host can't do, DIRECT missing, flags or another
- * argument not 0), EBUSY (vCPUs exist, or a device is assigned).
+ * argument not 0), EBUSY (vCPUs exist, or a device is assigned), ESHUTDOWN (the
+ * administrator has switched the mode off: kvm.hpvm=off).
  */
 #define KVM_CAP_X86_HPVM		4850
 
@@ -53,6 +54,7 @@
  *                 kernel log names them
  *         EOPNOTSUPP  the host can't dedicate CPUs any more (the platform's
  *                 interrupt vector was taken)
+ *         ESHUTDOWN  the administrator has switched the mode off: kvm.hpvm=off
  *         EMFILE, ENFILE, ENOMEM, EFAULT
  *         ENXIO   the VM has not enabled KVM_CAP_X86_HPVM
  *
@@ -87,6 +89,7 @@ struct kvm_hpvm_take {
  *         EBADF   not a descriptor of KVM_HPVM_TAKE_CPUS
  *         EBUSY   another vCPU is bound to the CPU
  *         ENXIO   the VM has no in-kernel local APIC
+ *         ESHUTDOWN  as there, unless the vCPU is bound already
  *
  * To release a vCPU that isn't bound is no error.
  */
@@ -180,6 +183,7 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_VAPIC		(1ULL << 14) /* KVM_SET_VAPIC_ADDR is in use */
 #define KVM_HPVM_REASON_NMI		(1ULL << 15) /* handles an NMI (SVM without VNMI) */
 #define KVM_HPVM_REASON_PROTECTED	(1ULL << 16) /* a confidential guest */
+#define KVM_HPVM_REASON_HOST_HELD	(1ULL << 17) /* the parameter kvm.hpvm isn't "auto" */
 
 /* Why the timer isn't at its best step (a mask; 0 at DEADLINE and ONESHOT). */
 #define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */
@@ -228,7 +232,7 @@ struct kvm_hpvm_state {
 #define KVM_HPVM_IRQ_REASON_VECTOR	(1ULL << 4)  /* below 32, or above 239 */
 #define KVM_HPVM_IRQ_REASON_LEVEL	(1ULL << 5)  /* level-triggered: needs its EOI seen */
 #define KVM_HPVM_IRQ_REASON_UNBOUND	(1ULL << 6)  /* the vCPU has no pCPU, or an ID above 254 */
-#define KVM_HPVM_IRQ_REASON_HELD	(1ULL << 7)  /* KVM_HPVM_SET_CTRL */
+#define KVM_HPVM_IRQ_REASON_HELD	(1ULL << 7)  /* KVM_HPVM_SET_CTRL, or kvm.hpvm */
 #define KVM_HPVM_IRQ_REASON_NOT_X2APIC	(1ULL << 8)  /* the vCPU's APIC is an xAPIC or off */
 #define KVM_HPVM_IRQ_REASON_NOT_REMAPPED (1ULL << 9)  /* the IOMMU can't */
 

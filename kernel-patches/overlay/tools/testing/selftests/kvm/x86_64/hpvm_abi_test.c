@@ -15,12 +15,10 @@
 #include "kvm_test_harness.h"
 #include "hpvm.h"
 
-#define HPVM_CPUS_PARAM	"/sys/module/kvm/parameters/hpvm_cpus"
+static int pcpu;
 
 /* An address that user space doesn't have. */
 #define BAD_POINTER(type)	((type *)8UL)
-
-static int pcpu;
 
 static void guest_nothing(void)
 {
@@ -58,20 +56,6 @@ static int set_ctrl_raw(struct kvm_vcpu *vcpu, uint32_t flags, uint32_t change,
 	struct kvm_hpvm_ctrl ctrl = { .flags = flags, .change = change, .report = report };
 
 	return __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl) ? -errno : 0;
-}
-
-/* 0 or a negative error number */
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	int r = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		r = -errno;
-	close(fd);
-	return r;
 }
 
 static void drop_cap_sys_admin(void)
@@ -500,18 +484,18 @@ TEST(offline_cpu)
 	int r;
 
 	sprintf(online, "/sys/devices/system/cpu/cpu%d/online", pcpu);
-	r = write_file(online, "0");
+	r = hpvm_write_file(online, "0");
 	if (r)
 		SKIP(return, "CPU %d can't be taken offline (error %d)", pcpu, r);
 	EXPECT_EQ(-ENODEV, __hpvm_bind(vcpu, pcpu, NULL));
-	ASSERT_EQ(0, write_file(online, "1"));
+	ASSERT_EQ(0, hpvm_write_file(online, "1"));
 
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
 	/* It's a guest's now: it stays. */
-	EXPECT_EQ(-EBUSY, write_file(online, "0"));
+	EXPECT_EQ(-EBUSY, hpvm_write_file(online, "0"));
 	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
-	EXPECT_EQ(0, write_file(online, "0"));
-	EXPECT_EQ(0, write_file(online, "1"));
+	EXPECT_EQ(0, hpvm_write_file(online, "0"));
+	EXPECT_EQ(0, hpvm_write_file(online, "1"));
 	kvm_vm_free(vcpu->vm);
 }
 
@@ -521,18 +505,18 @@ TEST(unprivileged)
 	char list[16];
 
 	sprintf(list, "0,%d\n", pcpu);
-	ASSERT_EQ(0, write_file(HPVM_CPUS_PARAM, "\n"));
+	ASSERT_EQ(0, hpvm_write_file(HPVM_CPUS_PARAM, "\n"));
 	drop_cap_sys_admin();
 	EXPECT_EQ(-EPERM, __hpvm_bind(vcpu, pcpu, NULL));
 
-	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, "0\n"));
+	EXPECT_EQ(0, hpvm_write_file(HPVM_CPUS_PARAM, "0\n"));
 	EXPECT_EQ(-EPERM, __hpvm_bind(vcpu, pcpu, NULL));
-	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, "nonsense\n"));
+	EXPECT_EQ(0, hpvm_write_file(HPVM_CPUS_PARAM, "nonsense\n"));
 	EXPECT_EQ(-EPERM, __hpvm_bind(vcpu, pcpu, NULL));
 
-	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, list));
+	EXPECT_EQ(0, hpvm_write_file(HPVM_CPUS_PARAM, list));
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
-	EXPECT_EQ(0, write_file(HPVM_CPUS_PARAM, "\n"));
+	EXPECT_EQ(0, hpvm_write_file(HPVM_CPUS_PARAM, "\n"));
 	/* What it has, it keeps and may release, but not take again. */
 	EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
 	EXPECT_EQ(0, __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL));
@@ -554,20 +538,20 @@ TEST(outside_the_cpuset)
 		SKIP(return, "cgroup2 can't be mounted (error %d)", errno);
 	}
 	sprintf(path, "%s/cgroup.subtree_control", root);
-	r = write_file(path, "+cpuset");
+	r = hpvm_write_file(path, "+cpuset");
 	if (!r) {
 		sprintf(path, "%s/hpvm_abi_test", root);
 		ASSERT_EQ(0, mkdir(path, 0755));
 		strcat(path, "/cpuset.cpus");
-		EXPECT_EQ(0, write_file(path, "0"));
+		EXPECT_EQ(0, hpvm_write_file(path, "0"));
 		sprintf(path, "%s/hpvm_abi_test/cgroup.procs", root);
-		EXPECT_EQ(0, write_file(path, "0"));
+		EXPECT_EQ(0, hpvm_write_file(path, "0"));
 
 		vcpu = bindable_vcpu();
 		EXPECT_EQ(-EACCES, __hpvm_bind(vcpu, pcpu, NULL));
 
 		sprintf(path, "%s/cgroup.procs", root);
-		EXPECT_EQ(0, write_file(path, "0"));
+		EXPECT_EQ(0, hpvm_write_file(path, "0"));
 		EXPECT_EQ(0, __hpvm_bind(vcpu, pcpu, NULL));
 		kvm_vm_free(vcpu->vm);
 		sprintf(path, "%s/hpvm_abi_test", root);
@@ -646,6 +630,71 @@ TEST(get_state)
 	kvm_vm_free(vcpu->vm);
 }
 
+/* What the administrator's parameter says, without its newline. */
+static void read_host_param(char *mode, size_t size)
+{
+	int fd = open(HPVM_HOST_PARAM, O_RDONLY);
+	ssize_t n;
+
+	TEST_ASSERT(fd >= 0, HPVM_HOST_PARAM " can't be opened");
+	n = read(fd, mode, size - 1);
+	TEST_ASSERT(n > 0, HPVM_HOST_PARAM " can't be read");
+	mode[n] = '\0';
+	mode[strcspn(mode, "\n")] = '\0';
+	close(fd);
+}
+
+TEST(host_param)
+{
+	static const char * const bad[] = { "", "\n", "Auto", "holds", "hol", "0", "off on" };
+	static const char * const good[] = { "hold", "off\n", "auto\n", "hold\n", "auto" };
+	char mode[16];
+	int i;
+
+	read_host_param(mode, sizeof(mode));
+	ASSERT_STREQ("auto", mode);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		/* A write of nothing doesn't come to the kernel's parameter. */
+		if (*bad[i])
+			EXPECT_EQ(-EINVAL, hpvm_write_file(HPVM_HOST_PARAM, bad[i]));
+		read_host_param(mode, sizeof(mode));
+		EXPECT_STREQ("auto", mode);
+	}
+	for (i = 0; i < ARRAY_SIZE(good); i++) {
+		EXPECT_EQ(0, hpvm_write_file(HPVM_HOST_PARAM, good[i]));
+		read_host_param(mode, sizeof(mode));
+		EXPECT_EQ(0, strncmp(mode, good[i], strlen(mode)));
+	}
+}
+
+/* Nobody gets the mode, and who has it keeps its CPU. */
+TEST(host_off)
+{
+	struct kvm_vcpu *bound = bindable_vcpu(), *other = bindable_vcpu();
+	uint64_t features = kvm_check_cap(KVM_CAP_X86_HPVM);
+	struct kvm_vm *vm = vm_create(1);
+
+	hpvm_bind(bound, pcpu);
+	ASSERT_EQ(0, hpvm_write_file(HPVM_HOST_PARAM, "off"));
+	EXPECT_EQ(features, kvm_check_cap(KVM_CAP_X86_HPVM));
+	EXPECT_EQ(-ESHUTDOWN, enable_cap(vm, 0, features, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, enable_cap(vm, 0, features, 1, 0, 0));
+	EXPECT_EQ(-ESHUTDOWN, __hpvm_take(other->vm, pcpu));
+	EXPECT_EQ(-ESHUTDOWN, __hpvm_bind(other, pcpu, NULL));
+	EXPECT_EQ(0, __hpvm_bind(other, KVM_HPVM_NO_CPU, NULL));
+	EXPECT_EQ(0, __hpvm_bind(bound, pcpu, NULL));
+	EXPECT_EQ(pcpu, hpvm_state(bound).pcpu);
+
+	/* Held guests are no others. */
+	ASSERT_EQ(0, hpvm_write_file(HPVM_HOST_PARAM, "hold"));
+	EXPECT_EQ(0, enable_cap(vm, 0, features, 0, 0, 0));
+	kvm_vm_free(bound->vm);
+	EXPECT_EQ(0, __hpvm_bind(other, pcpu, NULL));
+	ASSERT_EQ(0, hpvm_write_file(HPVM_HOST_PARAM, "auto"));
+	kvm_vm_free(other->vm);
+	kvm_vm_free(vm);
+}
+
 TEST(binary_stats)
 {
 	static const char * const names[] = {
@@ -666,5 +715,7 @@ int main(int argc, char *argv[])
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_X86_HPVM));
 	pcpu = hpvm_pcpu();
 	__TEST_REQUIRE(pcpu > 0, "A CPU besides CPU 0 is needed");
+	/* A test that failed may have left it otherwise; and there is no other user here. */
+	TEST_ASSERT(!hpvm_write_file(HPVM_HOST_PARAM, "auto"), HPVM_HOST_PARAM " can't be written");
 	return test_harness_run(argc, argv);
 }

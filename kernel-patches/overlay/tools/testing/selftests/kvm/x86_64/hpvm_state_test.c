@@ -4,6 +4,8 @@
  * interrupt is lost or doubled when exits, changes of the mode or a migration come
  * between its being raised and its EOI.
  */
+#include <pthread.h>
+
 #include "kvm_test_harness.h"
 #include "hpvm.h"
 
@@ -355,6 +357,73 @@ TEST(reported)
 	TEST_ASSERT_STAGE(vcpu, 7);
 	TEST_ASSERT_DIRECT(vcpu);
 	finish(vcpu);
+}
+
+/* --- The administrator ---------------------------------------------------- */
+
+/* Without an exit of its own, but for what the host wants. */
+static void guest_self_ipis(void)
+{
+	guest_x2apic_enable();
+	GUEST_SYNC(1);
+	for (;;) {
+		guest_self_ipi(LOW_VECTOR);
+		guest_open(100);
+		GUEST_ASSERT_EQ(++count[0], count[LOW_VECTOR]);
+	}
+}
+
+static void *write_later(void *mode)
+{
+	usleep(50000);
+	TEST_ASSERT(!hpvm_write_file(HPVM_HOST_PARAM, mode), HPVM_HOST_PARAM ": error %d", errno);
+	return NULL;
+}
+
+/* While the guest runs another thread writes @mode. */
+static void administer(struct kvm_vcpu *vcpu, const char *mode, uint32_t state, uint64_t why)
+{
+	cpu_set_t elsewhere;
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	CPU_ZERO(&elsewhere);
+	CPU_SET(0, &elsewhere);
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(elsewhere), &elsewhere);
+	TEST_ASSERT(!pthread_create(&thread, &attr, write_later, (void *)mode), "pthread_create()");
+	assert_reported(vcpu, state, why);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+}
+
+/*
+ * A guest that doesn't leave by itself is held, let go, and held by two at once: direct
+ * only when neither wants it ordinary.
+ */
+TEST(host_held)
+{
+	const uint64_t report = KVM_HPVM_REASON_HOST_HELD;
+	struct kvm_vcpu *vcpu = create(guest_self_ipis);
+	int i;
+
+	TEST_ASSERT_STAGE(vcpu, 1);
+	hpvm_set_ctrl(vcpu, false, report);
+	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
+	for (i = 0; i < 3; i++) {
+		administer(vcpu, "hold", KVM_HPVM_STATE_ORDINARY, report);
+		TEST_ASSERT_ORDINARY(vcpu, KVM_HPVM_REASON_HOST_HELD);
+		administer(vcpu, "auto", KVM_HPVM_STATE_DIRECT, 0);
+		TEST_ASSERT_DIRECT(vcpu);
+	}
+	administer(vcpu, "off", KVM_HPVM_STATE_ORDINARY, report);
+	hpvm_set_ctrl(vcpu, true, report | KVM_HPVM_REASON_HELD);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, report | KVM_HPVM_REASON_HELD);
+	administer(vcpu, "auto", KVM_HPVM_STATE_ORDINARY, KVM_HPVM_REASON_HELD);
+	TEST_ASSERT_ORDINARY(vcpu, KVM_HPVM_REASON_HELD);
+	hpvm_set_ctrl(vcpu, false, report);
+	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
+	kvm_vm_free(vcpu->vm);
 }
 
 /* --- Migration ----------------------------------------------------------- */
@@ -1093,5 +1162,6 @@ int main(int argc, char *argv[])
 	TEST_REQUIRE(kvm_has_cap(KVM_CAP_TSC_DEADLINE_TIMER));
 	pcpu = hpvm_pcpu();
 	__TEST_REQUIRE(pcpu > 0, "A CPU besides CPU 0 is needed");
+	TEST_ASSERT(!hpvm_write_file(HPVM_HOST_PARAM, "auto"), HPVM_HOST_PARAM " can't be written");
 	return test_harness_run(argc, argv);
 }

@@ -91,6 +91,23 @@ static inline void guest_cpuid_exit(void)
 
 /* --- Host ---------------------------------------------------------------- */
 
+#define HPVM_HOST_PARAM	"/sys/module/kvm/parameters/hpvm"
+#define HPVM_CPUS_PARAM	"/sys/module/kvm/parameters/hpvm_cpus"
+
+/* 0 or a negative error number */
+static inline int hpvm_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
 /* The CPU that the tests dedicate to their vCPU: the last one online. */
 static inline int hpvm_pcpu(void)
 {
