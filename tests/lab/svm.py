@@ -25,9 +25,10 @@ CPU = ("EPYC,+svm,+x2apic,-xsaves,-xsavec,-fxsr-opt,-misalignsse,-osvw,-topoext,
 # The rate of the TSC is measured here and told: the host would measure it against
 # clocks of the emulator, which stand still when that doesn't get its CPU, and KVM
 # takes two results that differ for two rates. So there is no HPET and no PM timer
-# to refine it with, either. The LAPIC timer's rate is QEMU's.
+# to refine it with, either. The LAPIC timer's rate is QEMU's. And an event that comes late
+# says nothing about the host's kernel.
 CMDLINE = ("console=ttyS0,115200 loglevel=5 tsc=reliable tsc_early_khz={khz} lpj={lpj} pmtmr=0 "
-           "hpvm_lab_lapic_khz=1000000 intel_iommu=on nokaslr mitigations=off "
+           "hpvm_lab_lapic_khz=1000000 kvm.hpvm_late_ms=0 intel_iommu=on nokaslr mitigations=off "
            "random.trust_cpu=on panic=0 kunit.enable=0")
 HZ = 250
 

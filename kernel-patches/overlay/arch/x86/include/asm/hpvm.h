@@ -71,6 +71,11 @@ enum hpvm_work {
  * @timer:	enum kvm_hpvm_timer_step
  * @reasons:	KVM_HPVM_REASON_*
  * @timer_reasons: KVM_HPVM_TIMER_REASON_*
+ * @last_exit:	TSC when a direct guest was left last, other than by a fast path
+ * @sample:	somebody waits for what follows
+ * @rip:	the guest's
+ * @rflags:	likewise
+ * @cpl:	likewise
  */
 struct hpvm_vcpu_status {
 	int	id;
@@ -78,12 +83,33 @@ struct hpvm_vcpu_status {
 	u8	timer;
 	u64	reasons;
 	u64	timer_reasons;
+	u64	last_exit;
+	bool	sample;
+	unsigned long rip;
+	unsigned long rflags;
+	int	cpl;
+};
+
+/**
+ * struct hpvm_guest_ops - what a dedicated CPU's guest is told
+ * @stray:	an interrupt of the guest has arrived in the host, and had its EOI; in
+ *		interrupt context
+ * @unclaimed_nmi: there was an NMI that nobody has claimed; in NMI context
+ * @noticed:	so long it took from the raising of work of the host until the CPU, out of
+ *		its guest, noticed; in interrupt context
+ */
+struct hpvm_guest_ops {
+	void (*stray)(void *guest, u8 vector);
+	void (*unclaimed_nmi)(void *guest);
+	void (*noticed)(void *guest, u64 ns);
 };
 
 /**
  * struct hpvm_pcpu - what the host keeps about a CPU
  * @dedicated:	IPIs of the host to this CPU are NMIs
  * @pending:	mask of HPVM_WORK_*, set by any CPU, consumed by the doorbell
+ * @raised_at:	when, by ktime_get_mono_fast_ns(), the first of @pending was raised; 0: unknown
+ * @noticed_after: so many ns later this CPU noticed; 0: not yet
  * @rung:	a doorbell self-IPI was sent and hasn't been handled yet
  * @force_exit:	non-NULL from the last check for pending work until the VM exit
  *		was taken up: the way to get out of (or not into) the guest.  Runs
@@ -95,8 +121,10 @@ struct hpvm_vcpu_status {
  * @nmi_early:	so many of these may have been another's: ours are still to come
  * @nmi_window:	NMIs between the last check and the VM entry
  * @holder:	who the CPU is dedicated to
- * @stray:	takes an interrupt of the guest that arrives in the host
- * @guest:	for @stray
+ * @ops:	whom the guest's interrupts go to that arrive in the host, and what the
+ *		host sees of the CPU; changed on it, with IRQs off
+ * @guest:	for @ops
+ * @lose_nmi:	for tests: don't send the next NMI
  * @posts:	the vCPU takes notifications of posted interrupts as such
  * @posting:	CPUs that are about to send one, or looking whether they may
  * @vcpu:	for the administrator
@@ -105,6 +133,8 @@ struct hpvm_vcpu_status {
 struct hpvm_pcpu {
 	bool			dedicated;
 	atomic_t		pending;
+	u64			raised_at;
+	u64			noticed_after;
 	int			rung;
 	bool			(*force_exit)(void);
 	atomic_t		nmi_sent;
@@ -115,8 +145,9 @@ struct hpvm_pcpu {
 	unsigned long		nmi_window;
 	struct hpvm_clock	clock;
 	struct pid		*holder;
-	void			(*stray)(void *guest, u8 vector);
+	const struct hpvm_guest_ops *ops;
 	void			*guest;
+	bool			lose_nmi;
 	bool			posts;
 	atomic_t		posting;
 	struct hpvm_vcpu_status	vcpu;
@@ -174,6 +205,8 @@ void hpvm_ipi_dedicate(bool dedicate);
 void hpvm_raise(unsigned int cpu, enum hpvm_work work);
 void hpvm_doorbell(void);
 void hpvm_send_self_nmi(void);
+void hpvm_send_unclaimed_nmi(unsigned int cpu);
+void hpvm_lose_nmi(unsigned int cpu);
 void hpvm_force_exit_set(bool (*force_exit)(void));
 void hpvm_force_exit_clear(void (*undo)(struct kvm_vcpu *vcpu), struct kvm_vcpu *vcpu);
 
@@ -206,7 +239,10 @@ void hpvm_allow_posting(unsigned int cpu, bool allow);
 
 /* stray.c: interrupts of the guest that arrive in the host. */
 void hpvm_switch_tasks(unsigned int cpu);
-void hpvm_stray_to(unsigned int cpu, void (*stray)(void *guest, u8 vector), void *guest);
+void hpvm_set_guest(unsigned int cpu, const struct hpvm_guest_ops *ops, void *guest);
+
+/* status.c */
+u64 hpvm_ns_since(u64 tsc);
 
 /* apic_timer.c */
 u32 hpvm_apic_bus_khz(void);

@@ -15,6 +15,8 @@
  *   hpvm_force_exit_clear() rings.  An NMI in guest mode exits by itself.
  *
  * The doorbell is the vector that the kernel keeps for platforms.
+ *
+ * Work that a CPU notices too late is a fault, of which the guest's owner is told.  Once a second a CPU that has some left is sent another NMI.
  */
 #define pr_fmt(fmt) "hpvm: " fmt
 
@@ -23,8 +25,11 @@
 #include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/irq_work.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/processor.h>
 #include <linux/sched.h>
+#include <linux/timer.h>
 #include <linux/uaccess.h>
 
 #include <asm/apic.h>
@@ -56,9 +61,19 @@ static void hpvm_ring(struct hpvm_pcpu *p)
 	hpvm_x2apic_write(APIC_SELF_IPI, X86_PLATFORM_IPI_VECTOR);
 }
 
+/* NMI-safe.  It's on its own CPU that @p is looked at: that's out of its guest. */
+static void hpvm_take_time(struct hpvm_pcpu *p)
+{
+	u64 at = READ_ONCE(p->raised_at);
+
+	if (at && !p->noticed_after)
+		p->noticed_after = max_t(s64, ktime_get_mono_fast_ns() - at, 1);
+}
+
 /* NMI-safe.  Get pending work done: out of the guest, or by the doorbell. */
 static void hpvm_notice(struct hpvm_pcpu *p)
 {
+	hpvm_take_time(p);
 	/* Only this CPU changes it, with IRQs off and not in NMI context. */
 	if (!p->force_exit)
 		hpvm_ring(p);
@@ -85,17 +100,41 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 {
 	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
 
+	/* Before its bit: see hpvm_doorbell(). */
+	if (!READ_ONCE(p->raised_at))
+		cmpxchg(&p->raised_at, 0, ktime_get_mono_fast_ns());
 	/* Fully ordered: the work's data is visible before its bit. */
 	if (atomic_fetch_or(BIT(work), &p->pending))
 		return;		/* its NMI or doorbell is under way */
 
 	if (cpu == raw_smp_processor_id()) {
 		hpvm_notice(p);
-	} else {
+	} else if (!IS_ENABLED(CONFIG_KVM_HPVM_KUNIT_TEST) || !xchg(&p->lose_nmi, false)) {
 		atomic_inc(&p->nmis_sent[work]);
 		hpvm_send_nmi(cpu, p);
 	}
 }
+
+/* Work that is older than this should have been done. */
+#define HPVM_OVERDUE_NS		(10 * NSEC_PER_MSEC)
+
+static void hpvm_look_after(struct timer_list *timer)
+{
+	struct hpvm_pcpu *p;
+	unsigned int cpu;
+	u64 at;
+
+	for_each_cpu(cpu, &hpvm_nmi_cpus) {
+		p = per_cpu_ptr(&hpvm_pcpu, cpu);
+		at = READ_ONCE(p->raised_at);
+		if (atomic_read(&p->pending) && at &&
+		    (s64)(ktime_get_mono_fast_ns() - at) > (s64)HPVM_OVERDUE_NS)
+			hpvm_send_nmi(cpu, p);
+	}
+	mod_timer(timer, jiffies + HZ);
+}
+
+static DEFINE_TIMER(hpvm_looker, hpvm_look_after);
 
 /* Pairs with hpvm_allow_posting(): that waits for who has seen the flag. */
 static bool hpvm_post(unsigned int cpu)
@@ -269,6 +308,8 @@ void hpvm_ipi_dedicate(bool dedicate)
 
 	cpumask_assign_cpu(smp_processor_id(), &hpvm_nmi_cpus, dedicate);
 	WRITE_ONCE(p->dedicated, dedicate);
+	WRITE_ONCE(p->raised_at, 0);
+	p->noticed_after = 0;
 	p->nmi_early = 0;
 }
 
@@ -282,10 +323,12 @@ void hpvm_ipi_enable(void)
 	static_call_update(apic_call_send_IPI_allbutself, hpvm_send_IPI_allbutself);
 	static_call_update(apic_call_send_IPI_all, hpvm_send_IPI_all);
 	static_call_update(apic_call_send_IPI_self, hpvm_send_IPI_self);
+	mod_timer(&hpvm_looker, jiffies + HZ);
 }
 
 void hpvm_ipi_disable(void)
 {
+	timer_delete_sync(&hpvm_looker);
 	static_call_update(apic_call_send_IPI, apic->send_IPI);
 	static_call_update(apic_call_send_IPI_mask, apic->send_IPI_mask);
 	static_call_update(apic_call_send_IPI_mask_allbutself,
@@ -328,6 +371,16 @@ static int hpvm_nmi(unsigned int cmd, struct pt_regs *regs)
 	return NMI_HANDLED;
 }
 
+/* The last one to be asked whether an NMI is his. */
+static int hpvm_unknown_nmi(unsigned int cmd, struct pt_regs *regs)
+{
+	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+
+	if (p->ops)
+		p->ops->unclaimed_nmi(p->guest);
+	return NMI_DONE;
+}
+
 /*
  * The idle loop's STI lets an interrupt in only after the HLT or MWAIT behind it, which
  * that ends.  An NMI may come between the two (SDM vol. 2B, STI), and then the doorbell
@@ -352,12 +405,22 @@ static void hpvm_end_wait(struct pt_regs *regs)
 void hpvm_doorbell(void)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	u64 raised_at, noticed_after;
 	unsigned long work;
 
 	hpvm_end_wait(get_irq_regs());
 	WRITE_ONCE(p->rung, 0);
 	barrier();
 	work = atomic_xchg(&p->pending, 0);
+	/*
+	 * After it, so that the time of work that was done isn't left to be taken for that of
+	 * work to come.  What was raised between the two has no time, or a later one than its
+	 * own, and is never said to be late when it isn't.
+	 */
+	raised_at = xchg(&p->raised_at, 0);
+	noticed_after = xchg(&p->noticed_after, 0);
+	if (raised_at && noticed_after && p->ops)
+		p->ops->noticed(p->guest, noticed_after);
 
 	if (work & BIT(HPVM_WORK_RESCHEDULE))
 		scheduler_ipi();
@@ -400,6 +463,20 @@ void hpvm_send_self_nmi(void)
 }
 EXPORT_SYMBOL_GPL(hpvm_send_self_nmi);
 
+/* For tests: an NMI that isn't counted. */
+void hpvm_send_unclaimed_nmi(unsigned int cpu)
+{
+	apic->send_IPI(cpu, NMI_VECTOR);
+}
+EXPORT_SYMBOL_GPL(hpvm_send_unclaimed_nmi);
+
+/* For tests: the next NMI for work of the host isn't sent to @cpu. */
+void hpvm_lose_nmi(unsigned int cpu)
+{
+	WRITE_ONCE(per_cpu(hpvm_pcpu.lose_nmi, cpu), true);
+}
+EXPORT_SYMBOL_GPL(hpvm_lose_nmi);
+
 /**
  * hpvm_force_exit_clear - the end of what hpvm_force_exit_set() began
  * @undo:	undoes what @force_exit has done, if it was called; or NULL
@@ -421,12 +498,15 @@ void hpvm_force_exit_clear(void (*undo)(struct kvm_vcpu *vcpu), struct kvm_vcpu 
 	barrier();
 	if (undo)
 		undo(vcpu);
-	if (atomic_read(&p->pending))
+	if (atomic_read(&p->pending)) {
+		hpvm_take_time(p);
 		hpvm_ring(p);
+	}
 }
 EXPORT_SYMBOL_GPL(hpvm_force_exit_clear);
 
 int __init hpvm_ipi_init(void)
 {
-	return register_nmi_handler(NMI_LOCAL, hpvm_nmi, 0, "hpvm");
+	return register_nmi_handler(NMI_LOCAL, hpvm_nmi, 0, "hpvm") ?:
+	       register_nmi_handler(NMI_UNKNOWN, hpvm_unknown_nmi, 0, "hpvm");
 }

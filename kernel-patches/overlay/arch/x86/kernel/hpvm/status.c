@@ -10,6 +10,7 @@
 #include <linux/debugfs.h>
 #include <linux/init.h>
 #include <linux/irq.h>
+#include <linux/math64.h>
 #include <linux/kernel_stat.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
@@ -23,6 +24,7 @@
 #include <asm/hpvm.h>
 #include <asm/irq.h>
 #include <asm/irq_remapping.h>
+#include <asm/tsc.h>
 
 #include "cpu.h"
 
@@ -44,6 +46,8 @@ struct hpvm_counts {
 	u64 doorbells;
 	u64 nmis;
 	u64 nmis_sent[HPVM_NR_WORK];
+	u32 sent;
+	u32 claimed;
 };
 
 static DEFINE_PER_CPU(struct hpvm_counts, hpvm_counts);
@@ -64,7 +68,18 @@ static void count(unsigned int cpu, struct hpvm_counts *c)
 	c->nmis = READ_ONCE(stat->__nmi_count);
 	for (i = 0; i < HPVM_NR_WORK; i++)
 		c->nmis_sent[i] = atomic_read(&p->nmis_sent[i]);
+	c->sent = atomic_read(&p->nmi_sent);
+	c->claimed = READ_ONCE(p->nmi_claimed);
 }
+
+/* 0 if @tsc is 0: never.  The TSCs of two CPUs may differ a little. */
+u64 hpvm_ns_since(u64 tsc)
+{
+	s64 ticks = rdtsc() - tsc;
+
+	return tsc && ticks > 0 ? mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz) : 0;
+}
+EXPORT_SYMBOL_GPL(hpvm_ns_since);
 
 static int hpvm_status_show(struct seq_file *m, void *unused)
 {
@@ -84,7 +99,10 @@ static int hpvm_status_show(struct seq_file *m, void *unused)
 	seq_printf(m, "timer_events %llu\n", now.ticks - then->ticks);
 	seq_printf(m, "context_switches %llu\n", now.switches - then->switches);
 	seq_printf(m, "doorbells %llu\n", now.doorbells - then->doorbells);
+	seq_printf(m, "nanoseconds_since_exit %llu\n", hpvm_ns_since(READ_ONCE(p->vcpu.last_exit)));
 	seq_printf(m, "nmis %u\n", (u32)(now.nmis - then->nmis));
+	seq_printf(m, "nmis_sent %u\n", now.sent - then->sent);
+	seq_printf(m, "nmis_claimed %u\n", now.claimed - then->claimed);
 	for (i = 0; i < HPVM_NR_WORK; i++)
 		seq_printf(m, "%s %u\n", work_names[i],
 			   (u32)(now.nmis_sent[i] - then->nmis_sent[i]));

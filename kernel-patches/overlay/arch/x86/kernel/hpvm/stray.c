@@ -38,7 +38,7 @@ bool __hpvm_stray(void)
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	u8 vector;
 
-	if (!p->stray)
+	if (!p->ops)
 		return false;
 	vector = hpvm_vector_in_service();
 	if (!vector || vector == X86_PLATFORM_IPI_VECTOR ||
@@ -47,7 +47,7 @@ bool __hpvm_stray(void)
 
 	hpvm_x2apic_write(APIC_EOI, 0);
 	__irq_enter_raw();
-	p->stray(p->guest, vector);
+	p->ops->stray(p->guest, vector);
 	__irq_exit_raw();
 	return true;
 }
@@ -70,32 +70,35 @@ void hpvm_switch_tasks(unsigned int cpu)
 EXPORT_SYMBOL_GPL(hpvm_switch_tasks);
 
 struct hpvm_guest {
-	void (*stray)(void *guest, u8 vector);
+	const struct hpvm_guest_ops *ops;
 	void *guest;
 };
 
-static void hpvm_set_guest(void *data)
+static void set_guest(void *data)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	struct hpvm_guest *g = data;
 
+	/* An NMI may come in between: to this CPU, so that program order is enough. */
+	WRITE_ONCE(p->ops, NULL);
+	barrier();
 	p->guest = g->guest;
-	p->stray = g->stray;
+	barrier();
+	WRITE_ONCE(p->ops, g->ops);
 }
 
 /**
- * hpvm_stray_to - whose the interrupts of a dedicated CPU are
+ * hpvm_set_guest - whose the interrupts of a dedicated CPU are
  * @cpu:	a CPU that hpvm_cpu_take() took
- * @stray:	called for each that arrives in the host, after its EOI, in interrupt
- *		context; NULL: they are the host's again
- * @guest:	passed to it; not used any more after hpvm_stray_to(@cpu, NULL, NULL)
+ * @ops:	what to tell of; NULL: interrupts are the host's again
+ * @guest:	passed to it; not used any more after hpvm_set_guest(@cpu, NULL, NULL)
  *
  * Process context, may sleep.  Before NULL is set nobody may send any more.
  */
-void hpvm_stray_to(unsigned int cpu, void (*stray)(void *guest, u8 vector), void *guest)
+void hpvm_set_guest(unsigned int cpu, const struct hpvm_guest_ops *ops, void *guest)
 {
-	struct hpvm_guest g = { stray, guest };
+	struct hpvm_guest g = { ops, guest };
 
-	smp_call_function_single(cpu, hpvm_set_guest, &g, 1);
+	smp_call_function_single(cpu, set_guest, &g, 1);
 }
-EXPORT_SYMBOL_GPL(hpvm_stray_to);
+EXPORT_SYMBOL_GPL(hpvm_set_guest);

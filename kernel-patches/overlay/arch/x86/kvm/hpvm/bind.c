@@ -16,6 +16,7 @@
 #include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/kvm_host.h>
+#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/pid.h>
@@ -28,6 +29,7 @@
 
 #include <asm/hpvm.h>
 #include <asm/msr.h>
+#include <asm/tsc.h>
 
 #include "../lapic.h"
 #include "../x86.h"
@@ -394,6 +396,7 @@ static int bind(struct kvm_vcpu *vcpu, struct kvm_hpvm_bind *bind)
 			!adjust;
 	/* After the last call that may have sent the CPU an IPI. */
 	h->nmi_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_claimed, h->pcpu));
+	h->nmis_sent = atomic_read(&per_cpu(hpvm_pcpu.nmi_sent, h->pcpu));
 	h->window_kicks = READ_ONCE(per_cpu(hpvm_pcpu.nmi_window, h->pcpu));
 	vcpu->arch.hpvm = h;
 	kvm_hpvm_table_bind(vcpu);
@@ -406,7 +409,8 @@ free:
 
 static int set_ctrl(struct kvm_vcpu *vcpu, const struct kvm_hpvm_ctrl *ctrl)
 {
-	if ((ctrl->change & ~(KVM_HPVM_CTRL_HOLD_ORDINARY | KVM_HPVM_CTRL_REPORT)) ||
+	if ((ctrl->change & ~(KVM_HPVM_CTRL_HOLD_ORDINARY | KVM_HPVM_CTRL_REPORT |
+			      KVM_HPVM_CTRL_RESET)) ||
 	    (ctrl->flags & ~(ctrl->change & KVM_HPVM_CTRL_HOLD_ORDINARY)))
 		return -EINVAL;
 	if (!vcpu->arch.hpvm)
@@ -415,6 +419,8 @@ static int set_ctrl(struct kvm_vcpu *vcpu, const struct kvm_hpvm_ctrl *ctrl)
 		kvm_hpvm_set_report(vcpu, ctrl->report);
 	if (ctrl->change & KVM_HPVM_CTRL_HOLD_ORDINARY)
 		kvm_hpvm_set_held(vcpu, ctrl->flags & KVM_HPVM_CTRL_HOLD_ORDINARY);
+	if (ctrl->change & KVM_HPVM_CTRL_RESET)
+		kvm_hpvm_breaker_reset(vcpu->kvm);
 	return 0;
 }
 
@@ -435,6 +441,8 @@ static void get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
 		state->reasons = h->reasons;
 		state->timer_reasons = h->timer_reasons;
 		state->nmi_kicks = READ_ONCE(p->nmi_claimed) - h->nmi_kicks;
+		state->nmis_sent = (u32)atomic_read(&p->nmi_sent) - h->nmis_sent;
+		state->quiet_ns = mul_u64_u32_div(h->quiet, USEC_PER_SEC, tsc_khz);
 		state->window_kicks = READ_ONCE(p->nmi_window) - h->window_kicks;
 		state->ctrl_flags = h->hold ? KVM_HPVM_CTRL_HOLD_ORDINARY : 0;
 		state->report = h->report;
@@ -446,6 +454,7 @@ static void get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
 	state->in_service = vcpu->stat.hpvm_in_service;
 	state->eoi_intercepts = vcpu->stat.hpvm_eoi_intercepts;
 	state->ipis = vcpu->stat.hpvm_ipis;
+	state->slow_exits = vcpu->stat.hpvm_slow_exits;
 }
 
 /* vcpu->mutex held, vCPU loaded. */

@@ -7,8 +7,10 @@
  * to the rest of KVM; user space's is <asm/kvm_hpvm.h>.
  */
 
+#include <linux/irq_work.h>
 #include <linux/jump_label.h>
 #include <linux/kvm_host.h>
+#include <linux/workqueue.h>
 
 #include <asm/kvm_hpvm.h>
 
@@ -47,6 +49,36 @@ struct kvm_hpvm_ops {
 	u64 (*reasons)(struct kvm_vcpu *vcpu);
 };
 
+/* What the circuit breaker is for, in the order of KVM_HPVM_REASON_BREAKER_*. */
+enum hpvm_cause {
+	HPVM_CAUSE_NMI,
+	HPVM_CAUSE_LATE,
+	HPVM_CAUSE_STORM,
+	HPVM_CAUSE_ISR,
+	HPVM_CAUSE_STRAY,
+	HPVM_NR_CAUSES,
+};
+
+/**
+ * struct kvm_hpvm_breaker - the circuit breaker of a VM
+ * @causes:	BIT(enum hpvm_cause): why it holds the VM; set in any context
+ * @fresh:	those that haven't been told yet
+ * @vcpu_id:	where the last one was
+ * @sensitive:	for tests: so often is too often
+ * @kvm:	the VM
+ * @irq_work:	of an NMI that has set @causes
+ * @work:	what follows of it
+ */
+struct kvm_hpvm_breaker {
+	unsigned long causes;
+	unsigned long fresh;
+	int vcpu_id;
+	unsigned int sensitive;
+	struct kvm *kvm;
+	struct irq_work irq_work;
+	struct work_struct work;
+};
+
 /**
  * struct kvm_hpvm_vm - whom an IPI, or a device's interrupt, may go to straight
  * @in_guest:	by APIC ID: the vCPU's state is in its pCPU's local APIC
@@ -58,6 +90,7 @@ struct kvm_hpvm_ops {
  * @pcpu:	by APIC ID: the pCPU
  * @irqs:	of assigned devices: struct kvm_hpvm_device_irq
  * @irqs_changed: counts what may change their ways
+ * @breaker:	holds all of its vCPUs
  */
 struct kvm_hpvm_vm {
 	/* On its own: each slow exit writes it. */
@@ -71,6 +104,7 @@ struct kvm_hpvm_vm {
 	u32 pcpu[HPVM_APIC_IDS + 1];
 	struct list_head irqs;
 	unsigned long irqs_changed;
+	struct kvm_hpvm_breaker breaker;
 	bool ended;	/* no vCPU is left to run, and none of who sent to them */
 };
 
@@ -82,6 +116,7 @@ struct kvm_hpvm_vm {
  * @pcpu:	that CPU
  * @host_adjust_is_0: IA32_TSC_ADJUST of the pCPU is 0
  * @nmi_kicks:	the pCPU's count when it was bound
+ * @nmis_sent:	likewise
  * @window_kicks: likewise
  *
  * What user space wants:
@@ -106,6 +141,9 @@ struct kvm_hpvm_vm {
  *		first thing after the loop of entries)
  * @strays:	interrupts that arrived in the host since the guest was left, up to
  *		HPVM_STORM, at which TPR holds them back; by the pCPU
+ * @rates:	how often each cause of the breaker's was seen; by the pCPU
+ * @quiet:	ticks between the last two slow exits
+ * @break_isr:	for tests: take the next vector for one that can't be put in service
  *
  * The timer's (timer.c):
  * @timer:	enum kvm_hpvm_timer_step
@@ -125,6 +163,7 @@ struct kvm_hpvm_vcpu {
 	unsigned int pcpu;
 	bool host_adjust_is_0;
 	unsigned int nmi_kicks;
+	unsigned int nmis_sent;
 	unsigned long window_kicks;
 
 	bool hold;
@@ -143,6 +182,9 @@ struct kvm_hpvm_vcpu {
 
 	bool in_lapic;
 	unsigned int strays;
+	struct hpvm_rate rates[HPVM_NR_CAUSES];
+	u64 quiet;
+	bool break_isr;
 
 	u8 timer;
 	u64 timer_reasons;
@@ -160,7 +202,8 @@ struct kvm_hpvm_vcpu {
 #define HPVM_UNTOLD	(~0ULL)
 
 /* Being ordinary for these alone: the vCPU is as one of any other VM. */
-#define HPVM_HOLDS	(KVM_HPVM_REASON_HELD | KVM_HPVM_REASON_HOST_HELD)
+#define HPVM_HOLDS	(KVM_HPVM_REASON_HELD | KVM_HPVM_REASON_HOST_HELD | \
+			 KVM_HPVM_REASON_BREAKER_NMI * GENMASK_ULL(HPVM_NR_CAUSES - 1, 0))
 
 /* Out of vcpu->requests: decide on the mode again, or tell user space of it. */
 #define KVM_REQ_HPVM	KVM_ARCH_REQ(48)
@@ -235,6 +278,32 @@ int __cold kvm_hpvm_handle_request(struct kvm_vcpu *vcpu);
 /* hold.c */
 bool kvm_hpvm_host_held(void);
 bool kvm_hpvm_host_off(void);
+void kvm_hpvm_hold_changed(struct kvm *kvm);
+
+/* breaker.c */
+void kvm_hpvm_note(struct kvm_vcpu *vcpu, enum hpvm_cause cause);
+void kvm_hpvm_unclaimed_nmi(void *guest);
+void kvm_hpvm_noticed(void *guest, u64 ns);
+void kvm_hpvm_breaker_reset(struct kvm *kvm);
+void kvm_hpvm_breaker_init(struct kvm *kvm);
+void kvm_hpvm_breaker_end(struct kvm *kvm);
+
+/* KVM_HPVM_REASON_BREAKER_*: why it holds the VM. */
+static inline u64 kvm_hpvm_breaker_reasons(struct kvm *kvm)
+{
+	return KVM_HPVM_REASON_BREAKER_NMI * READ_ONCE(kvm->arch.hpvm->breaker.causes);
+}
+
+/* liveness.c */
+void kvm_hpvm_note_exit(struct kvm_vcpu *vcpu);
+void kvm_hpvm_sample(struct kvm_vcpu *vcpu);
+void kvm_hpvm_create_vcpus(struct kvm *kvm);
+
+#if IS_ENABLED(CONFIG_KVM_HPVM_KUNIT_TEST)
+void kvm_hpvm_create_provoke(struct kvm *kvm);
+#else
+static inline void kvm_hpvm_create_provoke(struct kvm *kvm) {}
+#endif
 
 /* bind.c */
 int kvm_hpvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned int ioctl, void __user *argp);
@@ -247,7 +316,7 @@ bool kvm_hpvm_isr_ok(struct kvm_lapic *apic);
 bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu);
 void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu);
 bool kvm_hpvm_exit_pending(struct kvm_vcpu *vcpu);
-void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h);
+void kvm_hpvm_count_stray(struct kvm_vcpu *vcpu);
 void kvm_hpvm_end_storm(struct kvm_hpvm_vcpu *h);
 
 /* table.c */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Held in ordinary mode: a vCPU by user space (KVM_HPVM_SET_CTRL), and all guests of the
- * host by the administrator, with the parameter kvm.hpvm.
+ * Held in ordinary mode: a vCPU by user space (KVM_HPVM_SET_CTRL), a VM by the circuit
+ * breaker (breaker.c), and all guests of the host by the administrator, with the parameter
+ * kvm.hpvm.
  *
  * Each is a reason to be ordinary, as any other is.  The administrator doesn't wait for
  * vCPUs: what is wanted is written first, then each vCPU is asked to decide again, which
@@ -15,6 +16,7 @@
 #include <linux/string.h>
 
 #include "direct.h"
+#include "trace.h"
 
 enum host_mode {
 	HOST_AUTO,	/* guests are direct whenever they can be */
@@ -49,8 +51,13 @@ bool kvm_hpvm_host_off(void)
  * kvm_make_all_cpus_request() is a full barrier between what has changed and the request
  * that a vCPU sees.  One that decides before it has the request decides again.
  */
-static void hold_changed(struct kvm *kvm)
+void kvm_hpvm_hold_changed(struct kvm *kvm)
 {
+	u64 reasons = kvm_hpvm_breaker_reasons(kvm);
+
+	if (kvm_hpvm_host_held())
+		reasons |= KVM_HPVM_REASON_HOST_HELD;
+	trace_kvm_hpvm_hold(kvm->userspace_pid, reasons);
 	kvm_make_all_cpus_request(kvm, KVM_REQ_HPVM);
 	kvm_hpvm_update_irqs(kvm);
 }
@@ -75,7 +82,7 @@ static int set_host_mode(const char *val, const struct kernel_param *kp)
 	list_for_each_entry(kvm, &vm_list, vm_list) {
 		if (!kvm->arch.hpvm)
 			continue;
-		hold_changed(kvm);
+		kvm_hpvm_hold_changed(kvm);
 		vms++;
 	}
 	mutex_unlock(&kvm_lock);

@@ -409,6 +409,26 @@ static int take(unsigned int cpu)
 	return r;
 }
 
+static void what_happens_too_often_does_so_within_a_window(struct kunit *test)
+{
+	struct hpvm_rate rate = {};
+	u64 now = 1000000;
+	unsigned int i;
+
+	/* Twice in each window, for as long as it likes. */
+	for (i = 0; i < 10; i++) {
+		KUNIT_EXPECT_FALSE(test, hpvm_too_often(&rate, now, 100, 3));
+		KUNIT_EXPECT_FALSE(test, hpvm_too_often(&rate, now + 100, 100, 3));
+		now += 101;
+	}
+	KUNIT_EXPECT_FALSE(test, hpvm_too_often(&rate, now, 100, 3));
+	KUNIT_EXPECT_FALSE(test, hpvm_too_often(&rate, now + 50, 100, 3));
+	KUNIT_EXPECT_TRUE(test, hpvm_too_often(&rate, now + 100, 100, 3));
+	KUNIT_EXPECT_TRUE(test, hpvm_too_often(&rate, now + 100, 100, 3));
+	/* Once is too often, if that's the limit. */
+	KUNIT_EXPECT_TRUE(test, hpvm_too_often(&rate, now + 1000, 100, 1));
+}
+
 static void a_cpu_with_an_interrupt_that_sticks_stays_what_it_is(struct kunit *test)
 {
 	unsigned int cpu = cpumask_last(cpu_online_mask);
@@ -452,6 +472,7 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(shorthands_are_for_one_cluster),
 	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
 	KUNIT_CASE(msi_vectors_of_exceptions_and_of_class_15_stay_out),
+	KUNIT_CASE(what_happens_too_often_does_so_within_a_window),
 	KUNIT_CASE(no_forced_exit_is_left_behind),
 	KUNIT_CASE(a_notification_goes_to_another_cpu),
 	KUNIT_CASE(the_vector_of_a_notification_changes_alone),

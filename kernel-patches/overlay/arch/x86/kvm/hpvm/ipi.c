@@ -12,6 +12,7 @@
 #include "../lapic.h"
 #include "direct.h"
 #include "logic.h"
+#include "trace.h"
 
 /* Interrupt context, IRQs off, on the pCPU. */
 void kvm_hpvm_take_stray(void *guest, u8 vector)
@@ -21,8 +22,9 @@ void kvm_hpvm_take_stray(void *guest, u8 vector)
 	/* As __apic_accept_irq(). */
 	if (!kvm_apic_hw_enabled(vcpu->arch.apic) || !kvm_apic_sw_enabled(vcpu->arch.apic))
 		return;
+	trace_kvm_hpvm_stray(vcpu->vcpu_id, vector);
 	++vcpu->stat.hpvm_recorded;
-	kvm_hpvm_count_stray(vcpu->arch.hpvm);
+	kvm_hpvm_count_stray(vcpu);
 	kvm_lapic_set_irr(vector, vcpu->arch.apic);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	kvm_vcpu_kick(vcpu);

@@ -60,7 +60,8 @@ static u64 vcpu_reasons(struct kvm_vcpu *vcpu)
 
 	if (vcpu->vcpu_id >= HPVM_APIC_IDS || !test_bit(vcpu->vcpu_id, vm->bound))
 		why |= KVM_HPVM_IRQ_REASON_UNBOUND;
-	else if (test_bit(vcpu->vcpu_id, vm->held) || kvm_hpvm_host_held())
+	else if (test_bit(vcpu->vcpu_id, vm->held) || kvm_hpvm_host_held() ||
+		 kvm_hpvm_breaker_reasons(vcpu->kvm))
 		why |= KVM_HPVM_IRQ_REASON_HELD;
 	if (!apic_x2apic_mode(vcpu->arch.apic))
 		why |= KVM_HPVM_IRQ_REASON_NOT_X2APIC;
@@ -367,4 +368,6 @@ static const struct file_operations irqs_fops = {
 void kvm_hpvm_create_vm_debugfs(struct kvm *kvm)
 {
 	debugfs_create_file("hpvm_irqs", 0400, kvm->debugfs_dentry, kvm, &irqs_fops);
+	kvm_hpvm_create_vcpus(kvm);
+	kvm_hpvm_create_provoke(kvm);
 }

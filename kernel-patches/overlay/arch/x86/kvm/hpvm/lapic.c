@@ -91,6 +91,7 @@ static void save_isr(struct kvm_lapic *apic)
  */
 static void restore_isr(struct kvm_vcpu *vcpu)
 {
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct kvm_lapic *apic = vcpu->arch.apic;
 	DECLARE_BITMAP(seen, NR_VECTORS) = {};
 	unsigned int i, bit;
@@ -100,7 +101,9 @@ static void restore_isr(struct kvm_vcpu *vcpu)
 		word = *vreg(apic, APIC_ISR, i);
 		*vreg(apic, APIC_ISR, i) = 0;
 		for_each_set_bit(bit, &word, 32) {
-			WARN_ON_ONCE(!hpvm_window_accept(i * 32 + bit, seen));
+			if (!hpvm_window_accept(i * 32 + bit, seen) || h->break_isr)
+				kvm_hpvm_note(vcpu, HPVM_CAUSE_ISR);
+			h->break_isr = false;
 			++vcpu->stat.hpvm_in_service;
 		}
 	}
@@ -243,6 +246,7 @@ void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 	if (!h->in_lapic)
 		return;
 	h->in_lapic = false;
+	kvm_hpvm_note_exit(vcpu);
 
 	/*
 	 * Racer: a sender that has tested the bit before this, and writes the ICR at any
@@ -272,6 +276,8 @@ void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 		virr_add(apic, seen);
 		vcpu->stat.hpvm_recorded += n;
 	}
+	if (n >= HPVM_STORM)
+		kvm_hpvm_note(vcpu, HPVM_CAUSE_STORM);
 	/*
 	 * Always a hint only.  True keeps KVM's paravirtual EOI out: in direct
 	 * mode the hardware's EOI is the only one.
@@ -288,8 +294,13 @@ void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
  * Interrupt context, on the pCPU: an interrupt of the guest has arrived in the host.  A
  * source that doesn't stop must not keep the vCPU's thread from going on.
  */
-void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h)
+void kvm_hpvm_count_stray(struct kvm_vcpu *vcpu)
 {
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	/* Those of devices come straight whenever they like; IPIs stop with the guest. */
+	if (!list_empty(&h->vm->irqs))
+		kvm_hpvm_note(vcpu, HPVM_CAUSE_STRAY);
 	if (READ_ONCE(h->strays) >= HPVM_STORM)
 		return;
 	WRITE_ONCE(h->strays, h->strays + 1);
@@ -297,6 +308,7 @@ void kvm_hpvm_count_stray(struct kvm_hpvm_vcpu *h)
 		hpvm_x2apic_write(APIC_TASKPRI, HPVM_STORM_TPR);
 		/* Somebody has to call kvm_hpvm_end_storm(). */
 		WRITE_ONCE(h->settled, false);
+		kvm_hpvm_note(vcpu, HPVM_CAUSE_STORM);
 	}
 }
 

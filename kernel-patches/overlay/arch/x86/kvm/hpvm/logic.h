@@ -42,6 +42,23 @@ static inline u32 hpvm_shorthand_mask(const unsigned long *ids)
 /* So many interrupts of the guest that arrive in the host in a row are a storm. */
 #define HPVM_STORM		1024
 
+/* How often something happened lately. */
+struct hpvm_rate {
+	u64 since;
+	unsigned int times;
+};
+
+/* It has happened once more, at @now: @times or more within @window? */
+static inline bool hpvm_too_often(struct hpvm_rate *rate, u64 now, u64 window,
+				  unsigned int times)
+{
+	if (now - rate->since > window) {
+		rate->since = now;
+		rate->times = 0;
+	}
+	return ++rate->times >= times;
+}
+
 /*
  * May this vector be sent to a CPU whose guest may be left at any time?  Those below
  * 32 would enter exception handlers, and the doorbell is the host's.

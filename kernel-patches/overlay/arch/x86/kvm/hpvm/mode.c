@@ -22,6 +22,9 @@
 #include "../x86.h"
 #include "direct.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /* On while a VM has dedicated CPUs, as vCPUs that are bound do. */
 DEFINE_STATIC_KEY_FALSE(kvm_hpvm_key);
 EXPORT_SYMBOL_GPL(kvm_hpvm_key);
@@ -107,6 +110,7 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 		why |= KVM_HPVM_REASON_HELD;
 	if (kvm_hpvm_host_held())
 		why |= KVM_HPVM_REASON_HOST_HELD;
+	why |= kvm_hpvm_breaker_reasons(vcpu->kvm);
 	if (vcpu->cpu != h->pcpu)
 		why |= KVM_HPVM_REASON_WRONG_CPU;
 	if (!apic_x2apic_mode(apic))
@@ -219,6 +223,7 @@ static void go_ordinary(struct kvm_vcpu *vcpu)
 	kvm_hpvm_ops->set_direct(vcpu, false);
 	update_apicv(vcpu);
 	++vcpu->stat.hpvm_direct_leaves;
+	trace_kvm_hpvm_leave(vcpu->vcpu_id, h->pcpu, h->reasons);
 	/* What is pending in the virtual IRR is injected as ever. */
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	kvm_hpvm_end_storm(h);
@@ -239,6 +244,7 @@ static void go_direct(struct kvm_vcpu *vcpu)
 	vcpu->arch.apic->irr_pending = true;
 	vcpu->arch.apic->highest_isr_cache = -1;
 	++vcpu->stat.hpvm_direct_entries;
+	trace_kvm_hpvm_enter(vcpu->vcpu_id, h->pcpu, 0);
 }
 
 /*
@@ -291,7 +297,8 @@ void kvm_hpvm_set_report(struct kvm_vcpu *vcpu, u64 report)
 
 /*
  * KVM_REQ_HPVM, before the guest is entered: begin this pass anew, and decide again; or
- * have KVM_RUN end, to tell of a change.  What vcpu_enter_guest() returns.
+ * have KVM_RUN end, to tell of a change; and say where the guest is.  What
+ * vcpu_enter_guest() returns.
  */
 int kvm_hpvm_handle_request(struct kvm_vcpu *vcpu)
 {
@@ -301,6 +308,7 @@ int kvm_hpvm_handle_request(struct kvm_vcpu *vcpu)
 	/* It's asked whether it is bound or not. */
 	if (!h)
 		return 1;
+	kvm_hpvm_sample(vcpu);
 	kvm_hpvm_unsettle(vcpu);
 	if (!h->tell)
 		return 1;

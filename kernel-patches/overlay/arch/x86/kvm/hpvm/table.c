@@ -26,6 +26,7 @@ int kvm_hpvm_vm_create(struct kvm *kvm)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&vm->irqs);
 	kvm->arch.hpvm = vm;
+	kvm_hpvm_breaker_init(kvm);
 	return 0;
 }
 
@@ -95,6 +96,12 @@ void kvm_hpvm_set_held(struct kvm_vcpu *vcpu, bool held)
 	assign_and_update(vcpu, h->vm->held, held);
 }
 
+static const struct hpvm_guest_ops guest_ops = {
+	.stray		= kvm_hpvm_take_stray,
+	.unclaimed_nmi	= kvm_hpvm_unclaimed_nmi,
+	.noticed	= kvm_hpvm_noticed,
+};
+
 /* The vCPU was bound.  Process context. */
 void kvm_hpvm_table_bind(struct kvm_vcpu *vcpu)
 {
@@ -109,7 +116,7 @@ void kvm_hpvm_table_bind(struct kvm_vcpu *vcpu)
 		vm->phys[vcpu->vcpu_id] = per_cpu(x86_cpu_to_apicid, h->pcpu);
 		vm->pcpu[vcpu->vcpu_id] = h->pcpu;
 	}
-	hpvm_stray_to(h->pcpu, kvm_hpvm_take_stray, vcpu);
+	hpvm_set_guest(h->pcpu, &guest_ops, vcpu);
 	kvm_hpvm_count_vcpus(vcpu->kvm);
 	assign_and_update(vcpu, vm->bound, true);
 }
@@ -131,7 +138,7 @@ void kvm_hpvm_table_unbind(struct kvm_vcpu *vcpu)
 		/* A hot upgrade's guest stands still meanwhile. */
 		synchronize_rcu_expedited();
 	}
-	hpvm_stray_to(vcpu->arch.hpvm->pcpu, NULL, NULL);
+	hpvm_set_guest(vcpu->arch.hpvm->pcpu, NULL, NULL);
 }
 
 /*
@@ -142,8 +149,9 @@ void kvm_hpvm_vm_end(struct kvm *kvm)
 {
 	if (!kvm->arch.hpvm)
 		return;
-	kvm->arch.hpvm->ended = true;
+	WRITE_ONCE(kvm->arch.hpvm->ended, true);
 	synchronize_rcu();
+	kvm_hpvm_breaker_end(kvm);
 }
 
 /* Call @fn, which mustn't sleep, for each vCPU of each VM.  Process context. */

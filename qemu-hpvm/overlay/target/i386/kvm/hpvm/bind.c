@@ -245,11 +245,12 @@ static struct kvm_hpvm_take *take_cpus(const GArray *cpus, Error **errp)
     return NULL;
 }
 
-int hpvm_set_ctrl(CPUState *cs, bool hold)
+int hpvm_set_ctrl(CPUState *cs, bool hold, bool reset)
 {
     struct kvm_hpvm_ctrl ctrl = {
         .flags = hold ? KVM_HPVM_CTRL_HOLD_ORDINARY : 0,
-        .change = KVM_HPVM_CTRL_HOLD_ORDINARY | KVM_HPVM_CTRL_REPORT,
+        .change = KVM_HPVM_CTRL_HOLD_ORDINARY | KVM_HPVM_CTRL_REPORT |
+                  (reset ? KVM_HPVM_CTRL_RESET : 0),
         .report = ~(uint64_t)SILENT_REASONS,
     };
     int ret = kvm_vcpu_ioctl(cs, KVM_HPVM_SET_CTRL, &ctrl);
@@ -275,7 +276,7 @@ bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp)
                          cs->cpu_index, bind.pcpu);
         return false;
     }
-    ret = hpvm_set_ctrl(cs, vm->hold);
+    ret = hpvm_set_ctrl(cs, vm->hold, false);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "hpvm: can't have changes of the mode "
                          "told; use the QEMU that belongs to the host's "

@@ -110,10 +110,10 @@ void hpvm_unbind_all(HpvmVM *vm);
 bool hpvm_bind_vcpu(HpvmVM *vm, CPUState *cs, Error **errp);
 
 /*
- * Holds a vCPU in ordinary mode, or lets it go.  Runs on its thread; returns 0
- * or a negative error number.
+ * Holds a vCPU in ordinary mode, or lets it go; with @reset the VM's circuit
+ * breaker, too.  Runs on its thread; returns 0 or a negative error number.
  */
-int hpvm_set_ctrl(CPUState *cs, bool hold);
+int hpvm_set_ctrl(CPUState *cs, bool hold, bool reset);
 
 /* cpr.c */
 

@@ -21,7 +21,7 @@
 
 /* The kernel's bit numbers are this QEMU's enumeration values. */
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_REASON_OTHER - 1) !=
-                  KVM_HPVM_REASON_HOST_HELD);
+                  KVM_HPVM_REASON_BREAKER_STRAY);
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_TIMER_REASON_OTHER - 1) !=
                   KVM_HPVM_TIMER_REASON_ORDINARY);
 QEMU_BUILD_BUG_ON(BIT_ULL(HPVM_IRQ_REASON_OTHER - 1) !=
@@ -38,6 +38,7 @@ typedef struct StateRequest {
 
 typedef struct ModeRequest {
     bool hold;
+    bool reset;
     int ret;
 } ModeRequest;
 
@@ -79,7 +80,7 @@ static void set_mode(CPUState *cs, run_on_cpu_data data)
 {
     ModeRequest *req = data.host_ptr;
 
-    req->ret = hpvm_set_ctrl(cs, req->hold);
+    req->ret = hpvm_set_ctrl(cs, req->hold, req->reset);
 }
 
 static HpvmReasonList *reason_list(uint64_t mask)
@@ -204,6 +205,9 @@ static HpvmVcpu *query_vcpu(CPUState *cs, Error **errp)
         .window_kicks = state->window_kicks,
         .eoi_intercepts = state->eoi_intercepts,
         .ipis = state->ipis,
+        .nmis_sent = state->nmis_sent,
+        .slow_exits = state->slow_exits,
+        .quiet_ns = state->quiet_ns,
     };
     return vcpu;
 }
@@ -276,7 +280,10 @@ static CPUState *set_mode_before(CPUState *end, ModeRequest *req)
 
 void qmp_hpvm_set_mode(HpvmMode mode, Error **errp)
 {
-    ModeRequest req = { .hold = mode == HPVM_MODE_ORDINARY };
+    ModeRequest req = {
+        .hold = mode == HPVM_MODE_ORDINARY,
+        .reset = mode == HPVM_MODE_AUTO,
+    };
     HpvmVM *vm = hpvm_vm();
     CPUState *failed;
 

@@ -123,6 +123,8 @@ struct kvm_hpvm_bind {
  */
 #define KVM_HPVM_CTRL_HOLD_ORDINARY	(1U << 0)
 #define KVM_HPVM_CTRL_REPORT		(1U << 1)	/* in change only */
+/* In change only: have the VM's circuit breaker let go.  It's one for all vCPUs. */
+#define KVM_HPVM_CTRL_RESET		(1U << 2)
 
 struct kvm_hpvm_ctrl {
 	__u32 flags;		/* KVM_HPVM_CTRL_*: the new values of those in change */
@@ -184,6 +186,12 @@ enum kvm_hpvm_timer_step {
 #define KVM_HPVM_REASON_NMI		(1ULL << 15) /* handles an NMI (SVM without VNMI) */
 #define KVM_HPVM_REASON_PROTECTED	(1ULL << 16) /* a confidential guest */
 #define KVM_HPVM_REASON_HOST_HELD	(1ULL << 17) /* the parameter kvm.hpvm isn't "auto" */
+/* The circuit breaker, until KVM_HPVM_CTRL_RESET; all vCPUs of the VM. */
+#define KVM_HPVM_REASON_BREAKER_NMI	(1ULL << 18) /* NMIs that nobody has sent */
+#define KVM_HPVM_REASON_BREAKER_LATE	(1ULL << 19) /* an event of the host came too late */
+#define KVM_HPVM_REASON_BREAKER_STORM	(1ULL << 20) /* interrupts without end */
+#define KVM_HPVM_REASON_BREAKER_ISR	(1ULL << 21) /* a vector isn't taken in service */
+#define KVM_HPVM_REASON_BREAKER_STRAY	(1ULL << 22) /* devices' interrupts arrive in the host */
 
 /* Why the timer isn't at its best step (a mask; 0 at DEADLINE and ONESHOT). */
 #define KVM_HPVM_TIMER_REASON_POLICY	(1ULL << 0)  /* not in args[0] */
@@ -219,7 +227,10 @@ struct kvm_hpvm_state {
 	__u32 ctrl_flags;	/* KVM_HPVM_CTRL_HOLD_ORDINARY */
 	__u32 pad;
 	__u64 report;		/* of KVM_HPVM_SET_CTRL */
-	__u64 reserved[5];
+	__u64 nmis_sent;	/* by the host, since the vCPU was bound; nmi_kicks came */
+	__u64 slow_exits;	/* out of direct mode's guest, other than by the fast path */
+	__u64 quiet_ns;		/* between the last two of them; this call is the last */
+	__u64 reserved[2];
 };
 
 #define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)
@@ -232,7 +243,7 @@ struct kvm_hpvm_state {
 #define KVM_HPVM_IRQ_REASON_VECTOR	(1ULL << 4)  /* below 32, or above 239 */
 #define KVM_HPVM_IRQ_REASON_LEVEL	(1ULL << 5)  /* level-triggered: needs its EOI seen */
 #define KVM_HPVM_IRQ_REASON_UNBOUND	(1ULL << 6)  /* the vCPU has no pCPU, or an ID above 254 */
-#define KVM_HPVM_IRQ_REASON_HELD	(1ULL << 7)  /* KVM_HPVM_SET_CTRL, or kvm.hpvm */
+#define KVM_HPVM_IRQ_REASON_HELD	(1ULL << 7)  /* KVM_HPVM_SET_CTRL, kvm.hpvm, breaker */
 #define KVM_HPVM_IRQ_REASON_NOT_X2APIC	(1ULL << 8)  /* the vCPU's APIC is an xAPIC or off */
 #define KVM_HPVM_IRQ_REASON_NOT_REMAPPED (1ULL << 9)  /* the IOMMU can't */
 

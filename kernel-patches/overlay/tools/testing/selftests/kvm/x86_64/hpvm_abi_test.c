@@ -569,7 +569,10 @@ TEST(set_ctrl_arguments)
 
 	EXPECT_EQ(-ENXIO, set_ctrl_raw(vcpu, 0, 0, 0));
 	hpvm_bind(vcpu, pcpu);
-	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 4, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 8, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_RESET, KVM_HPVM_CTRL_RESET, 0));
+	/* There is nothing to let go. */
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_RESET, 0));
 	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, ~0U, 0));
 	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_REPORT, KVM_HPVM_CTRL_REPORT, 0));
 	/* A new value of what isn't to change. */
@@ -620,6 +623,9 @@ TEST(get_state)
 	EXPECT_GT(10, state.nmi_kicks);
 	EXPECT_EQ(0, state.window_kicks);
 	EXPECT_EQ(0, state.eoi_intercepts);
+	EXPECT_GT(10, state.nmis_sent);
+	EXPECT_EQ(0, state.slow_exits);
+	EXPECT_EQ(0, state.quiet_ns);
 	for (i = 0; i < ARRAY_SIZE(state.reserved); i++)
 		EXPECT_EQ(0, state.reserved[i]);
 	if (kvm_check_cap(KVM_CAP_X86_HPVM) & KVM_HPVM_F_TIMER_ONESHOT)
@@ -700,6 +706,7 @@ TEST(binary_stats)
 	static const char * const names[] = {
 		"hpvm_direct_entries", "hpvm_direct_leaves", "hpvm_recorded",
 		"hpvm_reposted", "hpvm_in_service", "hpvm_eoi_intercepts",
+		"hpvm_slow_exits", "hpvm_last_exit",
 	};
 	struct kvm_vcpu *vcpu = bindable_vcpu();
 	int i;

@@ -380,8 +380,8 @@ static void *write_later(void *mode)
 	return NULL;
 }
 
-/* While the guest runs another thread writes @mode. */
-static void administer(struct kvm_vcpu *vcpu, const char *mode, uint32_t state, uint64_t why)
+/* A thread on CPU 0. */
+static pthread_t start_elsewhere(void *(*fn)(void *), const void *arg)
 {
 	cpu_set_t elsewhere;
 	pthread_attr_t attr;
@@ -391,10 +391,18 @@ static void administer(struct kvm_vcpu *vcpu, const char *mode, uint32_t state, 
 	CPU_SET(0, &elsewhere);
 	pthread_attr_init(&attr);
 	pthread_attr_setaffinity_np(&attr, sizeof(elsewhere), &elsewhere);
-	TEST_ASSERT(!pthread_create(&thread, &attr, write_later, (void *)mode), "pthread_create()");
+	TEST_ASSERT(!pthread_create(&thread, &attr, fn, (void *)arg), "pthread_create()");
+	pthread_attr_destroy(&attr);
+	return thread;
+}
+
+/* While the guest runs another thread writes @mode. */
+static void administer(struct kvm_vcpu *vcpu, const char *mode, uint32_t state, uint64_t why)
+{
+	pthread_t thread = start_elsewhere(write_later, mode);
+
 	assert_reported(vcpu, state, why);
 	pthread_join(thread, NULL);
-	pthread_attr_destroy(&attr);
 }
 
 /*
@@ -423,6 +431,233 @@ TEST(host_held)
 	TEST_ASSERT_ORDINARY(vcpu, KVM_HPVM_REASON_HELD);
 	hpvm_set_ctrl(vcpu, false, report);
 	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
+	kvm_vm_free(vcpu->vm);
+}
+
+/* --- The circuit breaker ------------------------------------------------- */
+
+static char provoke_path[64];
+static bool provoked;
+
+/* Again and again: what has to come at a certain moment may need a second try. */
+static void *provoke(void *what)
+{
+	while (!READ_ONCE(provoked)) {
+		usleep(50000);
+		TEST_ASSERT(!hpvm_write_file(provoke_path, what), "'%s' can't be caused",
+			    (char *)what);
+		usleep(1500000);
+	}
+	return NULL;
+}
+
+/* The guest runs meanwhile, and is held for it until it's released. */
+static void trip(struct kvm_vcpu *vcpu, const char *what, uint64_t why)
+{
+	pthread_t thread;
+	struct kvm_hpvm_ctrl reset = { .change = KVM_HPVM_CTRL_RESET };
+
+	provoked = false;
+	thread = start_elsewhere(provoke, what);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, why);
+	WRITE_ONCE(provoked, true);
+	pthread_join(thread, NULL);
+	TEST_ASSERT_ORDINARY(vcpu, why);
+
+	/* To hold it and to let it go is something else. */
+	hpvm_set_ctrl(vcpu, true, ~0ULL);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, why | KVM_HPVM_REASON_HELD);
+	hpvm_set_ctrl(vcpu, false, ~0ULL);
+	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, why);
+	TEST_ASSERT_ORDINARY(vcpu, why);
+
+	vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &reset);
+	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
+	TEST_ASSERT_DIRECT(vcpu);
+}
+
+static void guest_in_service(void)
+{
+	guest_x2apic_enable();
+	GUEST_SYNC(1);
+	for (;;) {
+		guest_self_ipi(LOW_VECTOR);
+		guest_open(100);
+	}
+}
+
+/* The guest is left while a vector is in service, which has to be put there again. */
+static bool slow = true;
+
+static void handle_slowly(struct ex_regs *regs)
+{
+	if (READ_ONCE(slow))
+		guest_cpuid_exit();
+	guest_eoi();
+}
+
+TEST(breaker)
+{
+	struct kvm_vcpu *vcpu = create(guest_in_service);
+	char late_ms[16] = {};
+	int fd;
+
+	vm_install_exception_handler(vcpu->vm, LOW_VECTOR, handle_slowly);
+	sprintf(provoke_path, "/sys/kernel/debug/kvm/%d-%d/hpvm_provoke", getpid(), vcpu->vm->fd);
+	if (access(provoke_path, W_OK)) {
+		kvm_vm_free(vcpu->vm);
+		SKIP(return, "The kernel has no CONFIG_KVM_HPVM_KUNIT_TEST, or no debugfs");
+	}
+	EXPECT_EQ(-EINVAL, hpvm_write_file(provoke_path, "anything"));
+
+	/* Where the host's own CPUs are slow it's off. */
+	fd = open(HPVM_LATE_PARAM, O_RDWR);
+	TEST_ASSERT(fd >= 0 && read(fd, late_ms, sizeof(late_ms) - 1) > 0, HPVM_LATE_PARAM);
+	close(fd);
+	ASSERT_EQ(0, hpvm_write_file(HPVM_LATE_PARAM, "0"));
+
+	TEST_ASSERT_STAGE(vcpu, 1);
+	hpvm_set_ctrl(vcpu, false, ~0ULL);
+	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
+	trip(vcpu, "nmi", KVM_HPVM_REASON_BREAKER_NMI);
+	trip(vcpu, "isr", KVM_HPVM_REASON_BREAKER_ISR);
+	/* One storm has an end. */
+	ASSERT_EQ(0, hpvm_write_file(provoke_path, "storm"));
+	ASSERT_EQ(0, hpvm_write_file(provoke_path, "sensitive"));
+	trip(vcpu, "storm", KVM_HPVM_REASON_BREAKER_STORM);
+
+	/* Without an exit of its own, or the event is handled at that. */
+	slow = false;
+	sync_global_to_guest(vcpu->vm, slow);
+	ASSERT_EQ(0, hpvm_write_file(HPVM_LATE_PARAM, "10"));
+	trip(vcpu, "late", KVM_HPVM_REASON_BREAKER_LATE);
+	EXPECT_EQ(0, hpvm_write_file(HPVM_LATE_PARAM, late_ms));
+	kvm_vm_free(vcpu->vm);
+}
+
+/* --- Liveness ------------------------------------------------------------ */
+
+enum what { HANGS, SPINS, ENDS };
+static enum what what;
+static uint64_t hang_begin, hang_end;
+
+static void hang(void)
+{
+	asm volatile("lea 1f(%%rip), %%rax\n\t"
+		     "mov %%rax, %0\n\t"
+		     "lea 2f(%%rip), %%rax\n\t"
+		     "mov %%rax, %1\n"
+		     "1: cmpl %2, %3\n\t"
+		     "je 1b\n"
+		     "2:"
+		     : "=m" (hang_begin), "=m" (hang_end)
+		     : "i" (HANGS), "m" (what)
+		     : "rax", "memory", "cc");
+}
+
+static void guest_hangs_and_spins(void)
+{
+	guest_x2apic_enable();
+	GUEST_SYNC(1);
+	hang();
+	while (READ_ONCE(what) == SPINS)
+		guest_open(1000);
+	GUEST_DONE();
+}
+
+/* The one vCPU's line: how much of it is there; asks where the guest is. */
+struct alive {
+	unsigned long long ns;
+	uint64_t rip;
+	int fields, pcpu, direct, runs, interrupts, cpl;
+};
+
+static struct alive look(struct kvm_vcpu *vcpu)
+{
+	char path[64], line[256] = {};
+	struct alive a = {};
+	int fd;
+
+	sprintf(path, "/sys/kernel/debug/kvm/%d-%d/hpvm_vcpus", getpid(), vcpu->vm->fd);
+	fd = open(path, O_RDONLY);
+	TEST_ASSERT(fd >= 0 && read(fd, line, sizeof(line) - 1) > 0, "%s: error %d", path, errno);
+	close(fd);
+	a.fields = sscanf(line,
+			  "vcpu 0 pcpu %d direct %d nanoseconds_since_exit %llu runs %d rip %lx interrupts %d cpl %d",
+			  &a.pcpu, &a.direct, &a.ns, &a.runs, &a.rip, &a.interrupts, &a.cpl);
+	return a;
+}
+
+static bool hangs(uint64_t rip)
+{
+	return rip >= hang_begin && rip < hang_end;
+}
+
+static void *watch(void *arg)
+{
+	struct kvm_vcpu *vcpu = arg;
+	struct alive a;
+	int i, on = 0;
+
+	/* Until it has begun. */
+	do {
+		usleep(10000);
+		a = look(vcpu);
+	} while (a.fields != 7 || !a.direct);
+	sync_global_from_guest(vcpu->vm, hang_begin);
+	sync_global_from_guest(vcpu->vm, hang_end);
+
+	for (i = 0; i < 3; i++) {
+		usleep(20000);
+		a = look(vcpu);
+		TEST_ASSERT(a.fields == 7 && a.pcpu == pcpu && a.direct && a.runs && !a.cpl,
+			    "%d fields", a.fields);
+		TEST_ASSERT(!a.interrupts && hangs(a.rip),
+			    "RIP %#lx isn't that of the loop, %#lx", a.rip, hang_begin);
+		TEST_ASSERT(a.ns && a.ns < 5000000000ULL, "%llu ns", a.ns);
+	}
+	what = SPINS;
+	sync_global_to_guest(vcpu->vm, what);
+	for (i = 0; i < 20; i++) {
+		usleep(5000);
+		a = look(vcpu);
+		TEST_ASSERT(a.fields == 7 && a.direct, "%d fields", a.fields);
+		TEST_ASSERT(!hangs(a.rip), "It still hangs");
+		on += a.interrupts;
+	}
+	TEST_ASSERT(on, "Interrupts were never on");
+	what = ENDS;
+	sync_global_to_guest(vcpu->vm, what);
+	return NULL;
+}
+
+TEST(liveness)
+{
+	struct kvm_vcpu *vcpu = create(guest_hangs_and_spins);
+	struct kvm_hpvm_state before, after;
+	struct alive a;
+	pthread_t thread;
+
+	if (access("/sys/kernel/debug/kvm", R_OK)) {
+		kvm_vm_free(vcpu->vm);
+		SKIP(return, "There is no debugfs");
+	}
+	TEST_ASSERT_STAGE(vcpu, 1);
+	a = look(vcpu);
+	TEST_ASSERT(a.fields == 4 && !a.runs, "It runs, and can't");
+
+	before = hpvm_state(vcpu);
+	thread = start_elsewhere(watch, vcpu);
+	TEST_ASSERT_STAGE(vcpu, HPVM_DONE);
+	pthread_join(thread, NULL);
+	after = hpvm_state(vcpu);
+	/* Each look was an exit, for which there was an NMI. */
+	EXPECT_LE(before.slow_exits + 23, after.slow_exits);
+	EXPECT_LE(before.nmis_sent + 23, after.nmis_sent);
+	EXPECT_LE(after.nmi_kicks, after.nmis_sent);
+	EXPECT_GT(2000, after.slow_exits - before.slow_exits);
+	EXPECT_EQ(after.slow_exits, hpvm_vcpu_stat(vcpu, "hpvm_slow_exits"));
+	EXPECT_LT(0, hpvm_vcpu_stat(vcpu, "hpvm_last_exit"));
 	kvm_vm_free(vcpu->vm);
 }
 

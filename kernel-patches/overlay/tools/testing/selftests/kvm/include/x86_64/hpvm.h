@@ -92,6 +92,7 @@ static inline void guest_cpuid_exit(void)
 /* --- Host ---------------------------------------------------------------- */
 
 #define HPVM_HOST_PARAM	"/sys/module/kvm/parameters/hpvm"
+#define HPVM_LATE_PARAM	"/sys/module/kvm/parameters/hpvm_late_ms"
 #define HPVM_CPUS_PARAM	"/sys/module/kvm/parameters/hpvm_cpus"
 
 /* 0 or a negative error number */
