@@ -103,6 +103,14 @@ check "and whose thread is there" grep -q 'a thread of the VM: CPU 0/KVM' /run/s
 check "and what else is, and why" \
     grep -q "task $SLEEPER S its affinity allows no other CPU: sleep" /run/status
 is_json "and says so in JSON, too" /run/status.json
+hpvm-status --prometheus /run/hpvm.prom
+cat /run/hpvm.prom
+check "and tells Prometheus" \
+    grep -q '^hpvm_vcpu_direct{cpu="1",vm="guest",vcpu="0"} 1$' /run/hpvm.prom
+check "what was counted" grep -q '^hpvm_vcpu_nmis_total{.*} [1-9]' /run/hpvm.prom
+hpvm-status --report /run/report
+check "a report has the VM's command line" grep -q "^pid $GUEST_PID: .*hpvm=on" /run/report
+check "and the kernel's log" grep -q '] Linux version' /run/report
 
 # Five seconds, after three of which RCU would complain. No process is started.
 counts() {
