@@ -61,6 +61,9 @@ patches:			## complete series for git am, in build/patches/
 	@rm -rf build/patches && mv build/patches.part build/patches
 	@echo "The series are in build/patches/linux and build/patches/qemu."
 
+deb:				## Debian packages of QEMU and of the host's tools (DEB=tools: these alone)
+	@scripts/build-packages $(DEB)
+
 kernel-deb:			## Debian packages of a host kernel for a real machine (hours)
 	@scripts/build-deb $(FLAVOUR)
 
@@ -70,4 +73,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches kernel-deb clean help
+.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches deb kernel-deb clean help
