@@ -85,23 +85,25 @@ refuses "a cache in a path with blanks" "can't work in paths" conf --cache-dir="
 refuses "a cache that can't be made" "can't write to" conf --cache-dir=/proc/none
 
 # What /etc/apt of a machine may have.
+# shellcheck source=/dev/null
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 has_mirrors() { # MAIN SECURITY: has configure taken these?
     touch "$SCRATCH/unplugged"
     conf --jobs=1
     rm "$SCRATCH/unplugged"
-    grep -qx "deb \[.*\] $1 bookworm main" "$cache/apt/sources.list" &&
-        grep -qx "deb \[.*\] $2 bookworm-security main" "$cache/apt/sources.list"
+    grep -qx "deb \[.*\] $1 $release main" "$cache/apt/sources.list" &&
+        grep -qx "deb \[.*\] $2 $release-security main" "$cache/apt/sources.list"
 }
 mkdir -p "$SCRATCH/etc/sources.list.d"
 echo "Dir::Etc \"$SCRATCH/etc\";" >"$SCRATCH/apt.conf"
 export APT_CONFIG=$SCRATCH/apt.conf
 check "no mirrors: Debian's" has_mirrors \
     http://deb.debian.org/debian http://deb.debian.org/debian-security
-echo 'deb [arch=amd64] http://one.test/debian/ bookworm main' >"$SCRATCH/etc/sources.list"
+echo 'deb [arch=amd64] http://one.test/debian/ '"$release main" >"$SCRATCH/etc/sources.list"
 check "mirrors, one a line" has_mirrors \
     http://one.test/debian http://one.test/debian-security
 printf 'Types: deb\nURIs: http://%s.test/debian\nSuites: %s\n\n' \
-    off bookworm two 'bookworm bookworm-updates' sec bookworm-security |
+    off "$release" two "$release $release-updates" sec "$release-security" |
     sed '/off/i Enabled: no' >"$SCRATCH/etc/sources.list.d/debian.sources"
 rm "$SCRATCH/etc/sources.list"
 check "mirrors in deb822 format" has_mirrors http://two.test/debian http://sec.test/debian
