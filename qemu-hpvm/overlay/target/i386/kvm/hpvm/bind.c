@@ -382,7 +382,7 @@ static int load_setup(QEMUFile *f, void *opaque, Error **errp)
         return 0;
     }
     /* One that isn't handed over has its own TSCs. */
-    hpvm_vm()->keep_tsc_offsets = false;
+    hpvm_vm()->keep_tsc_offsets = hpvm_vm()->clock_goes_on = false;
     return hpvm_bind_all(errp) ? 0 : -EBUSY;
 }
 

@@ -25,6 +25,7 @@
 #include "migration/vmstate.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
+#include "qemu/host-utils.h"
 #include "system/runstate.h"
 #include "cpu-list.h"
 #include "hpvm.h"
@@ -154,6 +155,42 @@ static void get_tsc_offset(CPUState *cs, run_on_cpu_data data)
     }
 }
 
+/*
+ * The guest's TSC goes on while it stands still, and kvmclock, which guests
+ * compute from it, would go back when KVM is told where it was: first for the
+ * vCPU that runs first.  So kvmclock goes on with it.
+ */
+void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data)
+{
+    HpvmVM *vm = hpvm_vm();
+
+    if (vm) {
+        vm->clock_tsc = data->flags & KVM_CLOCK_HOST_TSC ? data->host_tsc : 0;
+    }
+}
+
+uint64_t kvm_hpvm_clock_elapsed(void)
+{
+    HpvmVM *vm = hpvm_vm();
+    struct kvm_clock_data first = {}, second = {};
+    int64_t khz;
+
+    if (!vm || !vm->clock_goes_on) {
+        return 0;
+    }
+    vm->clock_goes_on = false;
+    khz = kvm_vm_ioctl(kvm_state, KVM_GET_TSC_KHZ);
+    if (!vm->clock_tsc || khz <= 0 ||
+        kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &first) < 0 ||
+        kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &second) < 0 ||
+        !(first.flags & second.flags & KVM_CLOCK_HOST_TSC)) {
+        return 0;
+    }
+    /* The clock will be set as long after this as the two are apart, or less. */
+    return muldiv64(second.host_tsc - vm->clock_tsc +
+                    2 * (second.host_tsc - first.host_tsc), 1000000, khz);
+}
+
 static void hand_over(HpvmVM *vm)
 {
     CPUState *cs;
@@ -171,6 +208,7 @@ static void hand_over(HpvmVM *vm)
     vm->nr_tsc_offsets = vm->take->nr;
     vm->tsc_offsets = g_new0(uint64_t, vm->nr_tsc_offsets);
     vm->keep_tsc_offsets = true;
+    vm->clock_goes_on = true;
     CPU_FOREACH(cs) {
         run_on_cpu(cs, get_tsc_offset, RUN_ON_CPU_HOST_PTR(vm));
     }
@@ -246,6 +284,7 @@ static int post_load(void *opaque, int version_id)
     HpvmVM *vm = opaque;
 
     vm->keep_tsc_offsets = true;
+    vm->clock_goes_on = true;
     return 0;
 }
 
@@ -258,6 +297,7 @@ static const VMStateDescription vmstate_hpvm = {
     .post_load = post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_BOOL(hold, HpvmVM),
+        VMSTATE_UINT64(clock_tsc, HpvmVM),
         VMSTATE_UINT32_EQUAL(nr_tsc_offsets, HpvmVM,
                              "the guest has another number of vCPUs"),
         VMSTATE_VARRAY_UINT32(tsc_offsets, HpvmVM, nr_tsc_offsets, 0,

@@ -12,6 +12,8 @@
 #ifndef TARGET_I386_KVM_HPVM_H
 #define TARGET_I386_KVM_HPVM_H
 
+#include <linux/kvm.h>
+
 #include "cpu.h"
 #include "system/kvm.h"
 
@@ -58,6 +60,15 @@ void kvm_hpvm_destroy_vcpu(CPUState *cs);
  * Returns false if the TSC has to be written.
  */
 bool kvm_hpvm_put_tsc(X86CPU *cpu, int level);
+
+/* KVM_GET_CLOCK has said where the guest's kvmclock has stopped. */
+void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data);
+
+/*
+ * How long ago that was, in ns, if its kvmclock is to go on as its TSC does; else
+ * 0.  For once.
+ */
+uint64_t kvm_hpvm_clock_elapsed(void);
 
 /* The rate of the APIC timer, if it isn't 1 GHz. */
 extern const VMStateDescription vmstate_x86_apic_rate;

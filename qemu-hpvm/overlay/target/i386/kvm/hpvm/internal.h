@@ -55,6 +55,8 @@ typedef struct HpvmVM {
     uint64_t *tsc_offsets;
     uint32_t nr_tsc_offsets;
     bool keep_tsc_offsets;
+    uint64_t clock_tsc; /* the host's, when kvmclock was read; 0: unknown */
+    bool clock_goes_on; /* from there, with the TSC */
     struct HpvmMap *map;    /* memory.c */
     bool keeps_mappings;    /* of regions that don't change */
 } HpvmVM;

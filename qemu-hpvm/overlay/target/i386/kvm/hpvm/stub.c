@@ -25,6 +25,15 @@ void kvm_hpvm_init_vcpu(CPUState *cs)
 {
 }
 
+void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data)
+{
+}
+
+uint64_t kvm_hpvm_clock_elapsed(void)
+{
+    return 0;
+}
+
 int kvm_hpvm_handle_exit(CPUState *cs)
 {
     return -1;

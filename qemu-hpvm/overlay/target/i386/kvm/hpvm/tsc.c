@@ -109,7 +109,7 @@ bool kvm_hpvm_put_tsc(X86CPU *cpu, int level)
     }
     /* A vCPU that has never been anywhere else has 0 or 1. */
     if (level == KVM_PUT_RESET_STATE) {
-        vm->keep_tsc_offsets = false;
+        vm->keep_tsc_offsets = vm->clock_goes_on = false;
     }
     if (level == KVM_PUT_RESET_STATE || cpu->env.tsc <= 1) {
         return hpvm_zero_tsc_offset(CPU(cpu)) == 0;
