@@ -208,7 +208,6 @@ static void hand_over(HpvmVM *vm)
     vm->nr_tsc_offsets = vm->take->nr;
     vm->tsc_offsets = g_new0(uint64_t, vm->nr_tsc_offsets);
     vm->keep_tsc_offsets = true;
-    vm->clock_goes_on = true;
     CPU_FOREACH(cs) {
         run_on_cpu(cs, get_tsc_offset, RUN_ON_CPU_HOST_PTR(vm));
     }
@@ -254,14 +253,17 @@ static bool is_transfer(void)
 /* A guest that runs is stopped for the new QEMU after "setup". */
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
+    HpvmVM *vm = opaque;
+
     if (running) {
-        starts(opaque);
+        starts(vm);
     } else if (state == RUN_STATE_FINISH_MIGRATE && is_transfer()) {
-        hand_over(opaque);
+        hand_over(vm);
+        vm->clock_goes_on = true;
     }
 }
 
-/* One that was paused isn't. */
+/* One that was paused isn't; its clock stands still. */
 static int migration_changed(NotifierWithReturn *notifier, MigrationEvent *e,
                              Error **errp)
 {
@@ -284,7 +286,6 @@ static int post_load(void *opaque, int version_id)
     HpvmVM *vm = opaque;
 
     vm->keep_tsc_offsets = true;
-    vm->clock_goes_on = true;
     return 0;
 }
 
@@ -297,6 +298,7 @@ static const VMStateDescription vmstate_hpvm = {
     .post_load = post_load,
     .fields = (const VMStateField[]) {
         VMSTATE_BOOL(hold, HpvmVM),
+        VMSTATE_BOOL(clock_goes_on, HpvmVM),
         VMSTATE_UINT64(clock_tsc, HpvmVM),
         VMSTATE_UINT32_EQUAL(nr_tsc_offsets, HpvmVM,
                              "the guest has another number of vCPUs"),
