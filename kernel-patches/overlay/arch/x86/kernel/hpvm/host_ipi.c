@@ -16,7 +16,8 @@
  *
  * The doorbell is the vector that the kernel keeps for platforms.
  *
- * Work that a CPU notices too late is a fault, of which the guest's owner is told.  Once a second a CPU that has some left is sent another NMI.
+ * Work that a CPU notices too late is a fault, of which the guest's owner is told.  Once a
+ * second a CPU that has some left is sent another NMI.
  */
 #define pr_fmt(fmt) "hpvm: " fmt
 
