@@ -73,27 +73,35 @@ void cycle_disk(long cycles)
 	printf("hpvm: disk_cycles=%ld\n", cycles);
 }
 
-/* Reads that many blocks on each CPU, one after the other, an interrupt each. */
-void disk(long reads)
+/*
+ * Reads that many blocks on each CPU, one after the other, an interrupt each; over and over
+ * until somebody ends it, if @endless. A block that has content begins with its number.
+ */
+void disk(long reads, bool endless)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu, i, before;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu, i, before, all = 0, known = 0;
 	static char block[BLOCK] __attribute__((aligned(BLOCK)));
 	cpu_set_t set;
 	int fd = open_disk();
 
 	before = interrupts(QUEUES);
-	for (cpu = 0; cpu < cpus; cpu++) {
+	for (cpu = 0; cpu < cpus || (endless && !told_to_end); cpu++) {
 		CPU_ZERO(&set);
-		CPU_SET(cpu, &set);
+		CPU_SET(cpu % cpus, &set);
 		if (sched_setaffinity(0, sizeof(set), &set))
 			fail("sched_setaffinity");
-		for (i = 0; i < reads; i++) {
+		for (i = 0; i < reads; i++, all++) {
+			block[0] = '\0';
 			if (pread(fd, block, BLOCK, i % BLOCKS * BLOCK) != BLOCK)
 				fail("read of the disk");
+			if (block[0] && atol(block) != i % BLOCKS)
+				fail("content of the disk");
+			known += block[0] != '\0';
 		}
 	}
 	mark(MARK_END);
-	printf("hpvm: disk_reads=%ld\n", reads * cpus);
+	printf("hpvm: disk_reads=%ld\n", all);
+	printf("hpvm: disk_known=%ld\n", known);
 	printf("hpvm: disk_irqs=%ld\n", interrupts(QUEUES) - before);
 	close(fd);
 }

@@ -3,7 +3,7 @@
  *
  *   hpvm.timers=N       sleep N times until the next multiple of the period
  *   hpvm.period_us=N    the period, in microseconds (1000)
- *   hpvm.until_input=1  or until a line comes from the console
+ *   hpvm.until_input=1  or until a line comes from the console; so long hpvm.disk reads
  *   hpvm.marks=N        mark each Nth timer, too
  *   hpvm.busy=N         meanwhile a message goes around the CPUs, which compare their
  *                       clocks and write N MiB of memory over and over
@@ -535,7 +535,7 @@ int main(void)
 	else if (loops)
 		hackbench();
 	else if (reads)
-		disk(reads);
+		disk(reads, parameter("hpvm.until_input", 0));
 	else if (frames)
 		network(frames);
 	else

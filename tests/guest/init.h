@@ -19,7 +19,7 @@ void write_file(const char *path, const char *text);
 
 /* devices.c: the work with assigned devices; disk() and network() end the quiet interval. */
 void cycle_disk(long cycles);
-void disk(long reads);
+void disk(long reads, bool endless);
 void set_up_network(void);
 void network(long frames);
 

@@ -5,6 +5,7 @@
  *
  *   cpus=N      use so many CPUs (1)
  *   irqs=N      raise so many interrupts, one after the other was handled (1000)
+ *   until_input or until a character comes from the serial port
  *   move=N      after so many of them go on to the next CPU and another vector, while
  *               one is on its way (0: never)
  *   pause=N     ticks of the TSC between two of them (0)
@@ -59,7 +60,7 @@ static volatile uint32_t handled, stamp, nmis, strange;
 static volatile int hostile_now;
 static uint32_t samples[MAX_SAMPLES];
 static uint32_t cpus, irqs, move, pause, settle, hostile, storm;
-static int twice, intx, lowest;
+static int twice, intx, lowest, until_input;
 static uint32_t receivers = 1;		/* of each interrupt */
 static volatile int raise_now, raise_always;	/* for the other CPU */
 static uint32_t device, msi;		/* the device, and its capability */
@@ -267,6 +268,12 @@ static uint32_t address_of(uint32_t index)
 	return MSI_ADDRESS | cpu(index)->id << 12;
 }
 
+/* Looked at seldom, since it's an exit. */
+static int told_to_end(uint32_t raised)
+{
+	return until_input && raised % 1024 == 0 && (in8(COM1 + 5) & 1);
+}
+
 static void raise_all(void)
 {
 	uint32_t i, n, moves = 0, lost = 0, before;
@@ -284,7 +291,7 @@ static void raise_all(void)
 
 	handled = 0;
 	mark(MARK_BEGIN);
-	for (i = 0; i < irqs; i++) {
+	for (i = 0; i < irqs && !told_to_end(i); i++) {
 		if (move && i % move == move - 1) {
 			/* On its way, it may arrive by the old message or by the new one. */
 			moves++;
@@ -306,12 +313,12 @@ static void raise_all(void)
 	mark(MARK_END);
 	/* One that came twice would come now. */
 	spin(1000000);
-	put_result("irqs_raised", "", twice ? 2 * irqs : irqs);
+	put_result("irqs_raised", "", twice ? 2 * i : i);
 	put_result("irqs_handled", "", handled);
 	put_result("irqs_lost", "", lost);
 	put_result("moves", "", moves);
 	if (!move)
-		report("raise_to_handler", samples, irqs < MAX_SAMPLES ? irqs : MAX_SAMPLES);
+		report("raise_to_handler", samples, i < MAX_SAMPLES ? i : MAX_SAMPLES);
 }
 
 void ap_c(struct cpu *me)
@@ -365,6 +372,7 @@ void start_c(const char *cmdline)
 	storm = number(cmdline, "storm=", 0);
 	twice = word(cmdline, "twice") != 0;
 	intx = word(cmdline, "intx") != 0;
+	until_input = word(cmdline, "until_input") != 0;
 	lowest = word(cmdline, "lowest") != 0;
 	if (word(cmdline, "both"))
 		receivers = 2;

@@ -1304,6 +1304,17 @@ measure_network() {
 # ways WAY: how many interrupts of assigned devices go that way, direct or host.
 ways() { qmp query-hpvm | grep -o "\"way\": \"$1\"" | wc -l; }
 
+# in_table PCI-ADDRESS: has the interrupt-remapping table each interrupt that is called straight,
+# with its CPU and vector? (APIC IDs are the CPUs' numbers in this lab.)
+REMAPPING_TABLE=/sys/kernel/debug/iommu/intel/ir_translation_struct
+in_table() {
+    awk -v device="${1#0000:}" '$2 == device { print $3, $4 }' $REMAPPING_TABLE >/run/in_table
+    hpvm-status | awk '/^CPU/ { cpu = $2 + 0 }
+        / straight to vector / { printf "%08x %02x\n", cpu, $7 }' >/run/straight
+    cat $REMAPPING_TABLE /run/straight
+    [ "$(grep -c -x -F -f /run/straight /run/in_table)" = "$(ways direct)" ]
+}
+
 # run_selftests [all-pass]: the kernel's selftests in /files, each result as data to
 # compare. Unless all of them have to pass, nothing is said about one that fails: some
 # want what the emulator doesn't have, and fail on the unpatched kernel as well.

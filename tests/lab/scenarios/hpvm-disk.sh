@@ -31,19 +31,8 @@ all_read() {
 
 # The disk's entries in the interrupt-remapping table: the half that says what source is
 # checked, and the other's lowest 16 bits, which say how the interrupt is delivered.
-TABLE=/sys/kernel/debug/iommu/intel/ir_translation_struct
-entries() { awk '$2 == "00:05.0" { print $5, substr($6, 13) }' $TABLE | sort -u; }
+entries() { awk '$2 == "00:05.0" { print $5, substr($6, 13) }' "$REMAPPING_TABLE" | sort -u; }
 sources() { entries | cut -d' ' -f1 | sort -u; }
-
-# Has the table each interrupt that is called straight, with its CPU and vector? (APIC IDs
-# are the CPUs' numbers in this lab.)
-in_table() {
-    awk '$2 == "00:05.0" { print $3, $4 }' $TABLE >/run/in_table
-    hpvm-status | awk '/^CPU/ { cpu = $2 + 0 }
-        / straight to vector / { printf "%08x %02x\n", cpu, $7 }' >/run/straight
-    cat $TABLE /run/straight
-    [ "$(grep -c -x -F -f /run/straight /run/in_table)" = "$(ways direct)" ]
-}
 
 check "the host's driver can use the disk" read_disk
 host_entries=$(entries) host_sources=$(sources)
@@ -59,7 +48,7 @@ all_read quiet
 is "the driver was bound anew" "$(figure disk_cycles)" 3
 hmp info hpvm
 check "its interrupts go straight to the vCPUs" [ "$(ways direct)" -ge 2 ]
-check "the IOMMU's table says so" in_table
+check "the IOMMU's table says so" in_table $DISK
 is "the source is checked as before" "$(sources)" "$host_sources"
 hpvm-status
 qmp quit
