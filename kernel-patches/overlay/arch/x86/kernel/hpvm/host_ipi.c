@@ -123,14 +123,25 @@ static void hpvm_look_after(struct timer_list *timer)
 {
 	struct hpvm_pcpu *p;
 	unsigned int cpu;
-	u64 at;
+	u64 now, at;
+	s64 age;
 
 	for_each_cpu(cpu, &hpvm_nmi_cpus) {
 		p = per_cpu_ptr(&hpvm_pcpu, cpu);
-		at = READ_ONCE(p->raised_at);
-		if (atomic_read(&p->pending) && at &&
-		    (s64)(ktime_get_mono_fast_ns() - at) > (s64)HPVM_OVERDUE_NS)
+		if (!atomic_read(&p->pending))
+			continue;
+		now = ktime_get_mono_fast_ns();
+		/* Work without a time, see hpvm_doorbell(), has one from here on. */
+		at = cmpxchg(&p->raised_at, 0, now);
+		if (!at && !atomic_read(&p->pending))
+			cmpxchg(&p->raised_at, now, 0);	/* it was done just now */
+		age = at ? now - at : 0;
+		if (age > (s64)HPVM_OVERDUE_NS)
 			hpvm_send_nmi(cpu, p);
+		if (age > (s64)NSEC_PER_SEC)
+			pr_warn_ratelimited("CPU %u hasn't come to the host's work 0x%x for %lld ms\n",
+					    cpu, atomic_read(&p->pending),
+					    age / NSEC_PER_MSEC);
 	}
 	mod_timer(timer, jiffies + HZ);
 }

@@ -133,9 +133,9 @@ void kvm_hpvm_breaker_reset(struct kvm *kvm)
 		kvm_hpvm_hold_changed(kvm);
 }
 
-void kvm_hpvm_breaker_init(struct kvm *kvm)
+void kvm_hpvm_breaker_init(struct kvm *kvm, struct kvm_hpvm_vm *vm)
 {
-	struct kvm_hpvm_breaker *b = &kvm->arch.hpvm->breaker;
+	struct kvm_hpvm_breaker *b = &vm->breaker;
 
 	b->kvm = kvm;
 	init_irq_work(&b->irq_work, tripped_irq);

@@ -285,7 +285,7 @@ void kvm_hpvm_note(struct kvm_vcpu *vcpu, enum hpvm_cause cause);
 void kvm_hpvm_unclaimed_nmi(void *guest);
 void kvm_hpvm_noticed(void *guest, u64 ns);
 void kvm_hpvm_breaker_reset(struct kvm *kvm);
-void kvm_hpvm_breaker_init(struct kvm *kvm);
+void kvm_hpvm_breaker_init(struct kvm *kvm, struct kvm_hpvm_vm *vm);
 void kvm_hpvm_breaker_end(struct kvm *kvm);
 
 /* KVM_HPVM_REASON_BREAKER_*: why it holds the VM. */

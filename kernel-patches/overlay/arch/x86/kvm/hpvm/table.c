@@ -25,8 +25,9 @@ int kvm_hpvm_vm_create(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&vm->irqs);
-	kvm->arch.hpvm = vm;
-	kvm_hpvm_breaker_init(kvm);
+	kvm_hpvm_breaker_init(kvm, vm);
+	/* Pairs with whoever goes through all VMs, under kvm_lock alone. */
+	smp_store_release(&kvm->arch.hpvm, vm);
 	return 0;
 }
 

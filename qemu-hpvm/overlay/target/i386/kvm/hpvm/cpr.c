@@ -34,6 +34,13 @@
 /* A descriptor's name in the old QEMU's list; its ID is the cpu_index. */
 #define FD_NAME "hpvm-cpu"
 
+/* All vCPUs of a VM have these. */
+#define BREAKER_REASONS (KVM_HPVM_REASON_BREAKER_NMI | \
+                         KVM_HPVM_REASON_BREAKER_LATE | \
+                         KVM_HPVM_REASON_BREAKER_STORM | \
+                         KVM_HPVM_REASON_BREAKER_ISR | \
+                         KVM_HPVM_REASON_BREAKER_STRAY)
+
 /* An event that the new QEMU triggers, for the old one, before the guest runs. */
 #define RUNS_NAME "hpvm-runs"
 
@@ -191,6 +198,18 @@ uint64_t kvm_hpvm_clock_elapsed(void)
                     2 * (second.host_tsc - first.host_tsc), 1000000, khz);
 }
 
+/* A guest that KVM's circuit breaker holds is held in the other QEMU, too. */
+static void note_breaker(CPUState *cs, run_on_cpu_data data)
+{
+    struct kvm_hpvm_state state;
+    HpvmVM *vm = data.host_ptr;
+
+    if (kvm_vcpu_ioctl(cs, KVM_HPVM_GET_STATE, &state) == 0 &&
+        (state.reasons & BREAKER_REASONS)) {
+        vm->hold = true;
+    }
+}
+
 static void hand_over(HpvmVM *vm)
 {
     CPUState *cs;
@@ -199,6 +218,7 @@ static void hand_over(HpvmVM *vm)
         return;
     }
     if (vm->bound) {
+        run_on_cpu(first_cpu, note_breaker, RUN_ON_CPU_HOST_PTR(vm));
         hpvm_unbind_all(vm);
     }
     vm->shared = true;

@@ -81,6 +81,10 @@ static void set_mode(CPUState *cs, run_on_cpu_data data)
     ModeRequest *req = data.host_ptr;
 
     req->ret = hpvm_set_ctrl(cs, req->hold, req->reset);
+    if (!req->ret) {
+        /* For all vCPUs: a second time would hide what has tripped it anew. */
+        req->reset = false;
+    }
 }
 
 static HpvmReasonList *reason_list(uint64_t mask)
