@@ -49,6 +49,8 @@ replaced() {
     SECOND_PID=$(sed -n 's/^5.5 .* with pid \([0-9]*\);.*/\1/p' /run/said)
     check "$1: the old QEMU has ended" guest_ended
     touch /run/qemu2.log
+    sed 's/^/new guest| /' /run/guest2.log
+    sed 's/^/new qemu| /' $MONITOR.log
     second runs_well "$1"
     swap
     check "$1: it says that the vCPUs are direct" said "^2 of its 2 vCPUs are direct"

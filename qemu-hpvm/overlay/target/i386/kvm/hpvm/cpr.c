@@ -34,6 +34,10 @@
 /* A descriptor's name in the old QEMU's list; its ID is the cpu_index. */
 #define FD_NAME "hpvm-cpu"
 
+/* kvmclock is set so much further than it was, in ns, as it's set a bit later. */
+#define CLOCK_LEAD_MIN 1000
+#define CLOCK_LEAD_MAX 10000000
+
 /* All vCPUs of a VM have these. */
 #define BREAKER_REASONS (KVM_HPVM_REASON_BREAKER_NMI | \
                          KVM_HPVM_REASON_BREAKER_LATE | \
@@ -176,26 +180,49 @@ void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data)
     }
 }
 
+/* The time between kvm_hpvm_clock_was_read() and @now, in ns; 0: unknown. */
+static uint64_t since_clock_was_read(HpvmVM *vm, const struct kvm_clock_data *now)
+{
+    int64_t khz = kvm_vm_ioctl(kvm_state, KVM_GET_TSC_KHZ);
+
+    if (!vm->clock_tsc || khz <= 0 || !(now->flags & KVM_CLOCK_HOST_TSC)) {
+        return 0;
+    }
+    return muldiv64(now->host_tsc - vm->clock_tsc, 1000000, khz);
+}
+
 uint64_t kvm_hpvm_clock_elapsed(void)
 {
+    struct kvm_clock_data now = {};
     HpvmVM *vm = hpvm_vm();
-    struct kvm_clock_data first = {}, second = {};
-    int64_t khz;
+
+    if (!vm || !vm->clock_goes_on ||
+        kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &now) < 0) {
+        return 0;
+    }
+    return since_clock_was_read(vm, &now) + vm->clock_lead;
+}
+
+bool kvm_hpvm_clock_is_behind(uint64_t ns)
+{
+    struct kvm_clock_data now = {};
+    HpvmVM *vm = hpvm_vm();
+    uint64_t since;
 
     if (!vm || !vm->clock_goes_on) {
-        return 0;
+        return false;
     }
+    if (kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &now) == 0) {
+        since = since_clock_was_read(vm, &now);
+        if (since && now.clock < ns + since && vm->clock_lead < CLOCK_LEAD_MAX) {
+            /* QEMU needed longer to set it, and may the next time. */
+            vm->clock_lead = MAX(2 * vm->clock_lead, CLOCK_LEAD_MIN);
+            return true;
+        }
+    }
+    vm->clock_lead = 0;
     vm->clock_goes_on = false;
-    khz = kvm_vm_ioctl(kvm_state, KVM_GET_TSC_KHZ);
-    if (!vm->clock_tsc || khz <= 0 ||
-        kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &first) < 0 ||
-        kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &second) < 0 ||
-        !(first.flags & second.flags & KVM_CLOCK_HOST_TSC)) {
-        return 0;
-    }
-    /* The clock will be set as long after this as the two are apart, or less. */
-    return muldiv64(second.host_tsc - vm->clock_tsc +
-                    2 * (second.host_tsc - first.host_tsc), 1000000, khz);
+    return false;
 }
 
 /* A guest that KVM's circuit breaker holds is held in the other QEMU, too. */

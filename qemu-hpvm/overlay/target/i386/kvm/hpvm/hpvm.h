@@ -66,9 +66,15 @@ void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data);
 
 /*
  * How long ago that was, in ns, if its kvmclock is to go on as its TSC does; else
- * 0.  For once.
+ * 0.
  */
 uint64_t kvm_hpvm_clock_elapsed(void);
+
+/*
+ * Whether kvmclock, which was @ns there, has been set too late to what it was to
+ * be, and must be set again.
+ */
+bool kvm_hpvm_clock_is_behind(uint64_t ns);
 
 /* The rate of the APIC timer, if it isn't 1 GHz. */
 extern const VMStateDescription vmstate_x86_apic_rate;

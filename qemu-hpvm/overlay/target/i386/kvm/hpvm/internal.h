@@ -57,6 +57,7 @@ typedef struct HpvmVM {
     bool keep_tsc_offsets;
     uint64_t clock_tsc; /* the host's, when kvmclock was read; 0: unknown */
     bool clock_goes_on; /* from there, with the TSC */
+    uint64_t clock_lead;
     struct HpvmMap *map;    /* memory.c */
     bool keeps_mappings;    /* of regions that don't change */
 } HpvmVM;

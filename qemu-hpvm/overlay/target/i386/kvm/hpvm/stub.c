@@ -34,6 +34,11 @@ uint64_t kvm_hpvm_clock_elapsed(void)
     return 0;
 }
 
+bool kvm_hpvm_clock_is_behind(uint64_t ns)
+{
+    return false;
+}
+
 int kvm_hpvm_handle_exit(CPUState *cs)
 {
     return -1;
