@@ -19,8 +19,7 @@ MAX_HOSTS = 2                   # of a scenario
 MODELS = {}                     # of the setting 'models'
 
 # TCG lacks what is taken off here, and warns of each.
-CPU = ("EPYC,+svm,+x2apic,-xsaves,-xsavec,-fxsr-opt,-misalignsse,-osvw,-topoext,"
-       "-nrip-save")
+CPU = ("EPYC,+svm,+x2apic,-xsaves,-xsavec,-fxsr-opt,-misalignsse,-osvw,-topoext")
 
 # The rate of the TSC is measured here and told: the host would measure it against
 # clocks of the emulator, which stand still when that doesn't get its CPU, and KVM
