@@ -16,6 +16,10 @@
  *   eoi              write EOI
  *   msr_write        write IA32_FS_BASE and IA32_KERNEL_GS_BASE, as a context switch does
  *   tsc_aux_write    write IA32_TSC_AUX, as a CPU that comes up does: KVM intercepts it
+ *   cpuid_exit       CPUID, which exits under any hypervisor
+ *   exit_in_service  the same, in an interrupt handler, before EOI
+ *   exit_with_irq_pending  the same, with IRQs off and an interrupt that waits
+ *   pio_exit         OUT to port 0x80, which is QEMU's to handle
  *   ipi_send         write the ICR: a fixed IPI to one CPU, physical destination
  *   ipi_deliver      from before that write to the handler on the other CPU, busy
  *   hlt_wake_ipi     the same, to a CPU in HLT
@@ -31,6 +35,8 @@
 #define MSR_IA32_FS_BASE	0xc0000100
 #define MSR_IA32_KERNEL_GS_BASE	0xc0000102
 #define MSR_IA32_TSC_AUX	0xc0000103
+
+#define PORT_SCRATCH		0x80
 
 #define VECTOR			0x40
 #define MAX_ROUNDS		10000
@@ -264,6 +270,64 @@ static uint32_t tsc_aux_write(void)
 	return ticks;
 }
 
+static uint32_t timed_cpuid(void)
+{
+	uint32_t eax = 0, ecx = 0, start = rdtsc();
+
+	__asm__ volatile("cpuid" : "+a"(eax), "+c"(ecx) : : "ebx", "edx", "memory");
+	return (uint32_t)rdtsc() - start;
+}
+
+static uint32_t cpuid_exit(void)
+{
+	uint32_t ticks;
+
+	event_begins();
+	ticks = timed_cpuid();
+	event_ends();
+	return ticks;
+}
+
+static uint32_t exit_in_service(void)
+{
+	uint32_t ticks;
+
+	wrmsr(X2APIC_SELF_IPI, VECTOR);
+	await(this_cpu(), FIRED, "self-IPI");
+	event_begins();
+	ticks = timed_cpuid();
+	event_ends();
+	acknowledge();
+	return ticks;
+}
+
+static uint32_t exit_with_irq_pending(void)
+{
+	uint32_t ticks;
+
+	__asm__ volatile("cli" : : : "memory");
+	wrmsr(X2APIC_SELF_IPI, VECTOR);
+	event_begins();
+	ticks = timed_cpuid();
+	event_ends();
+	__asm__ volatile("sti" : : : "memory");
+	await(this_cpu(), FIRED, "self-IPI");
+	acknowledge();
+	return ticks;
+}
+
+static uint32_t pio_exit(void)
+{
+	uint32_t start, ticks;
+
+	event_begins();
+	start = rdtsc();
+	out8(PORT_SCRATCH, 0);
+	ticks = (uint32_t)rdtsc() - start;
+	event_ends();
+	return ticks;
+}
+
 /* --- Several CPUs: the others wait in ap_c(). --- */
 
 static uint64_t icr_to(struct cpu *target)
@@ -381,6 +445,10 @@ static const struct {
 	{ "eoi", eoi, 1 },
 	{ "msr_write", msr_write, 1 },
 	{ "tsc_aux_write", tsc_aux_write, 1 },
+	{ "cpuid_exit", cpuid_exit, 1 },
+	{ "exit_in_service", exit_in_service, 1 },
+	{ "exit_with_irq_pending", exit_with_irq_pending, 1 },
+	{ "pio_exit", pio_exit, 1 },
 	{ "ipi_send", ipi_send, 2 },
 	{ "ipi_deliver", ipi_deliver, 2 },
 	{ "hlt_wake_ipi", hlt_wake_ipi, 2 },
