@@ -336,6 +336,14 @@ void kvm_hpvm_visit_vcpus(kvm_hpvm_vcpu_fn fn, void *data);
 /* ipi.c */
 void kvm_hpvm_take_stray(void *guest, u8 vector);
 bool __cold __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector);
+bool kvm_hpvm_send_icr(struct kvm_vcpu *vcpu, u64 icr);
+
+/* fast_exit.c: IRQs off, in the loop of entries */
+fastpath_t kvm_hpvm_fast_cpuid(struct kvm_vcpu *vcpu);
+fastpath_t kvm_hpvm_fast_rdmsr(struct kvm_vcpu *vcpu);
+fastpath_t kvm_hpvm_fast_wrmsr(struct kvm_vcpu *vcpu);
+fastpath_t kvm_hpvm_fast_out(struct kvm_vcpu *vcpu, u16 port, int size);
+fastpath_t kvm_hpvm_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa);
 
 /* irq.c */
 void kvm_hpvm_update_irqs(struct kvm *kvm);
@@ -352,6 +360,7 @@ u8 kvm_hpvm_timer_step(struct kvm_vcpu *vcpu, u64 *reasons);
 void kvm_hpvm_timer_switch(struct kvm_vcpu *vcpu, u8 step);
 void kvm_hpvm_timer_enter(struct kvm_vcpu *vcpu);
 void kvm_hpvm_timer_leave(struct kvm_vcpu *vcpu);
+bool kvm_hpvm_arm_deadline(struct kvm_vcpu *vcpu, u64 deadline);
 
 u64 kvm_hpvm_count_to_ns(struct kvm *kvm, u32 count, u32 divide);
 u64 kvm_hpvm_ns_to_count(struct kvm *kvm, u64 ns, u32 divide);

@@ -59,6 +59,50 @@ static void two_vectors_of_a_class_are_not(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hpvm_isr_recreatable(isr));
 }
 
+static u32 icr_targets(u64 icr, u32 self, u32 all, u32 first)
+{
+	u32 got_first, mask = hpvm_icr_targets(icr, self, all, &got_first);
+
+	return got_first == first ? mask : ~0U;
+}
+
+static void an_icr_names_the_vcpus_of_one_cluster(struct kunit *test)
+{
+	const u64 logical = APIC_DEST_LOGICAL | 0x40;
+
+	/* Physical: an APIC ID. */
+	KUNIT_EXPECT_EQ(test, icr_targets(0x40, 1, 0xf, 0), 1U);
+	KUNIT_EXPECT_EQ(test, icr_targets(17ULL << 32 | 0x40, 1, 0, 16), (u32)BIT(1));
+	KUNIT_EXPECT_EQ(test, icr_targets(254ULL << 32 | APIC_INT_ASSERT | 0x40, 1, 0, 240),
+			(u32)BIT(14));
+	KUNIT_EXPECT_EQ(test, icr_targets(255ULL << 32 | 0x40, 1, 0xf, 240), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(~0ULL << 32 | 0x40, 1, 0xf, 0xfffffff0), 0U);
+	/* Logical: a cluster and a mask. */
+	KUNIT_EXPECT_EQ(test, icr_targets(0x5ULL << 32 | logical, 1, 0xf, 0), 5U);
+	KUNIT_EXPECT_EQ(test, icr_targets(0xf8001ULL << 32 | logical, 1, 0xf, 240), 0x8001U);
+	KUNIT_EXPECT_EQ(test, icr_targets(0x100001ULL << 32 | logical, 1, 0xf, 256), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(0x10000ULL << 32 | logical, 1, 0xf, 16), 0U);
+	/* Shorthands: of those that are up, if there is one cluster. */
+	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLINC | 0x40, 1, 0xf, 0), 0xfU);
+	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLBUT | 0x40, 1, 0xf, 0), 0xdU);
+	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLBUT | 0x40, 1, 0, 0), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLBUT | 0x40, 16, 0xf, 0), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_SELF | 0x40, 1, 0xf, 0), 0U);
+}
+
+static void an_icr_that_is_not_a_fixed_interrupt_is_kvms(struct kunit *test)
+{
+	static const u32 low[] = {
+		0x1f, X86_PLATFORM_IPI_VECTOR, APIC_DM_LOWEST | 0x40, APIC_DM_NMI,
+		APIC_DM_INIT, APIC_DM_STARTUP | 0x40, APIC_DM_SMI, APIC_ICR_BUSY | 0x40,
+		APIC_INT_LEVELTRIG | 0x40, BIT(13) | 0x40, BIT(20) | 0x40, BIT(31) | 0x40,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(low); i++)
+		KUNIT_EXPECT_EQ_MSG(test, icr_targets(low[i], 1, 0xf, 0), 0U, "%#x", low[i]);
+}
+
 static void a_deadline_is_handed_over_exactly_once(struct kunit *test)
 {
 	/* Not armed, or cleared by the processor when it fired. */
@@ -458,6 +502,8 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(vectors_below_16_are_not_accepted),
 	KUNIT_CASE(one_vector_of_each_class_is_recreatable),
 	KUNIT_CASE(two_vectors_of_a_class_are_not),
+	KUNIT_CASE(an_icr_names_the_vcpus_of_one_cluster),
+	KUNIT_CASE(an_icr_that_is_not_a_fixed_interrupt_is_kvms),
 	KUNIT_CASE(a_deadline_is_handed_over_exactly_once),
 	KUNIT_CASE(a_sticky_deadline_in_the_past_has_fired),
 	KUNIT_CASE(a_deadline_is_translated_to_the_hosts_tsc),

@@ -5,6 +5,7 @@
  * whom); and those that arrive in the host.
  */
 #include <linux/kvm_host.h>
+#include <linux/nospec.h>
 
 #include <asm/hpvm.h>
 #include <asm/msr.h>
@@ -53,4 +54,43 @@ bool __kvm_hpvm_deliver(struct kvm_vcpu *vcpu, u8 vector)
 	}
 	local_irq_restore(flags);
 	return sent;
+}
+
+/* As kvm_x2apic_icr_write() stores it. */
+static void store_icr(struct kvm_lapic *apic, u64 icr)
+{
+	unsigned int high = kvm_x86_ops.x2apic_icr_is_split ? APIC_ICR2 : APIC_ICR + 4;
+
+	hpvm_set_vreg(apic->regs, APIC_ICR, icr);
+	hpvm_set_vreg(apic->regs, high, icr >> 32);
+}
+
+/*
+ * A direct vCPU has written its ICR: what vmx/hpvm_ipi.S does for most of them on VMX.
+ * True: the interrupt was sent, to all that it's for.  IRQs off, in the loop of entries,
+ * which is what kvm_hpvm_table_unbind() waits for.
+ */
+bool kvm_hpvm_send_icr(struct kvm_vcpu *vcpu, u64 icr)
+{
+	struct kvm_hpvm_vm *vm = vcpu->kvm->arch.hpvm;
+	unsigned long targets, in_guest;
+	unsigned int i;
+	u32 first;
+
+	targets = hpvm_icr_targets(icr, vcpu->vcpu_id, READ_ONCE(vm->all), &first);
+	if (!targets)
+		return false;
+	/* The guest's value is an index. */
+	first = array_index_nospec(first, HPVM_APIC_IDS + 1);
+	in_guest = READ_ONCE(vm->in_guest[BIT_WORD(first)]) >> (first % BITS_PER_LONG);
+	if (targets & ~in_guest)
+		return false;
+
+	weak_wrmsr_fence();
+	for_each_set_bit(i, &targets, HPVM_CLUSTER_IDS)
+		wrmsrl(APIC_BASE_MSR + (APIC_ICR >> 4),
+		       (u64)vm->phys[first + i] << 32 | (icr & APIC_VECTOR_MASK));
+	store_icr(vcpu->arch.apic, icr);
+	++vcpu->stat.hpvm_ipis;
+	return true;
 }

@@ -68,6 +68,45 @@ static inline bool hpvm_sendable(u8 vector)
 	return vector >= FIRST_EXTERNAL_VECTOR && vector != X86_PLATFORM_IPI_VECTOR;
 }
 
+/* Vector, level assert, logical destination, shorthand: a fixed, edge-triggered one. */
+#define HPVM_ICR_FIXED		(APIC_VECTOR_MASK | APIC_INT_ASSERT | \
+				 APIC_DEST_LOGICAL | APIC_DEST_ALLBUT)
+
+/**
+ * hpvm_icr_targets - whom a write to the x2APIC's ICR is for
+ * @icr:	the value
+ * @self:	the writer's APIC ID
+ * @all:	kvm_hpvm_vm.all
+ * @first:	set to the first APIC ID of a cluster, below HPVM_APIC_IDS
+ *
+ * Return: the mask of those in this cluster that are meant; 0 if it isn't a fixed,
+ * edge-triggered interrupt that may be sent straight, or is for others as well.
+ */
+static inline u32 hpvm_icr_targets(u64 icr, u32 self, u32 all, u32 *first)
+{
+	u32 low = icr, dest = icr >> 32;
+
+	*first = 0;
+	if ((low & ~HPVM_ICR_FIXED) || !hpvm_sendable(low & APIC_VECTOR_MASK))
+		return 0;
+	switch (low & APIC_DEST_ALLBUT) {
+	case 0:
+		break;
+	case APIC_DEST_ALLINC:
+		return all;
+	case APIC_DEST_ALLBUT:
+		return self < HPVM_CLUSTER_IDS ? all & ~BIT(self) : 0;
+	default:
+		return 0;
+	}
+	if (low & APIC_DEST_LOGICAL) {
+		*first = (dest >> 16) * HPVM_CLUSTER_IDS;
+		return dest >> 16 < HPVM_CLUSTERS ? dest & 0xffff : 0;
+	}
+	*first = round_down(dest, HPVM_CLUSTER_IDS);
+	return dest < HPVM_APIC_IDS ? BIT(dest % HPVM_CLUSTER_IDS) : 0;
+}
+
 /*
  * KVM_HPVM_IRQ_REASON_*: what keeps an MSI with these from going straight to its
  * vCPU.  With lowest priority it's fixed to the vCPU that KVM would choose.  A device

@@ -196,14 +196,36 @@ static void deadline_leave(struct kvm_vcpu *vcpu)
 	}
 }
 
+/* @deadline is the guest's, and isn't 0. */
+static void write_deadline(struct kvm_vcpu *vcpu, u64 deadline)
+{
+	wrmsrl(MSR_IA32_TSC_DEADLINE,
+	       hpvm_deadline_to_host(deadline, vcpu->arch.l1_tsc_offset, rdtsc_ordered()));
+}
+
 static void deadline_enter(struct kvm_vcpu *vcpu)
 {
 	u64 deadline = vcpu->arch.apic->lapic_timer.tscdeadline;
 
 	if (deadline)
-		wrmsrl(MSR_IA32_TSC_DEADLINE,
-		       hpvm_deadline_to_host(deadline, vcpu->arch.l1_tsc_offset,
-					     rdtsc_ordered()));
+		write_deadline(vcpu, deadline);
+}
+
+/*
+ * The guest has written its deadline, which exits in the step KVM_HPVM_TIMER_FIRE only:
+ * its state is in the local APIC, and its LVTT says that there is a deadline.  False:
+ * it's for the ordinary way to handle.  IRQs off, on the pCPU.
+ */
+bool kvm_hpvm_arm_deadline(struct kvm_vcpu *vcpu, u64 deadline)
+{
+	if (kvm_hpvm(vcpu)->timer != KVM_HPVM_TIMER_FIRE ||
+	    !kvm_msr_allowed(vcpu, MSR_IA32_TSC_DEADLINE, KVM_MSR_FILTER_WRITE))
+		return false;
+	if (deadline)
+		write_deadline(vcpu, deadline);
+	else
+		wrmsrl(MSR_IA32_TSC_DEADLINE, 0);
+	return true;
 }
 
 static void count_leave(struct kvm_vcpu *vcpu)

@@ -167,6 +167,30 @@ static u64 svm_hpvm_reasons(struct kvm_vcpu *vcpu)
 	return why;
 }
 
+/*
+ * Exits that are handled without leaving; see ../hpvm/fast_exit.c.  The next RIP is known.
+ * It isn't for a page fault (APM vol. 2 15.7.1), so MMIO takes the ordinary way.
+ */
+fastpath_t __svm_hpvm_exit_fastpath(struct kvm_vcpu *vcpu)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+	u32 info = control->exit_info_1;
+
+	switch (control->exit_code) {
+	case SVM_EXIT_CPUID:
+		return kvm_hpvm_fast_cpuid(vcpu);
+	case SVM_EXIT_MSR:
+		return info ? kvm_hpvm_fast_wrmsr(vcpu) : kvm_hpvm_fast_rdmsr(vcpu);
+	case SVM_EXIT_IOIO:
+		if (info & (SVM_IOIO_TYPE_MASK | SVM_IOIO_STR_MASK))
+			return EXIT_FASTPATH_NONE;
+		return kvm_hpvm_fast_out(vcpu, info >> 16,
+					 (info & SVM_IOIO_SIZE_MASK) >> SVM_IOIO_SIZE_SHIFT);
+	default:
+		return EXIT_FASTPATH_NONE;
+	}
+}
+
 static const struct kvm_hpvm_ops svm_hpvm_ops = {
 	.supported	= svm_hpvm_supported,
 	.set_direct	= svm_hpvm_set_direct,

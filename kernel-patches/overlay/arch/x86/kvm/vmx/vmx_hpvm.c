@@ -208,6 +208,43 @@ static void vmx_hpvm_exited(struct kvm_vcpu *vcpu)
 	vmx_hpvm_park_timer(vmx);
 }
 
+/*
+ * Exits that are handled without leaving; see ../hpvm/fast_exit.c.  Most writes to the ICR
+ * don't come here, but end in hpvm_ipi.S.
+ */
+fastpath_t __vmx_hpvm_exit_fastpath(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	unsigned long qual;
+
+	/* With the modifiers: from an enclave, for one, it's another exit. */
+	switch (vmx->exit_reason.full) {
+	case EXIT_REASON_CPUID:
+		return kvm_hpvm_fast_cpuid(vcpu);
+	case EXIT_REASON_MSR_READ:
+		return kvm_hpvm_fast_rdmsr(vcpu);
+	case EXIT_REASON_MSR_WRITE:
+		return kvm_hpvm_fast_wrmsr(vcpu);
+	case EXIT_REASON_IO_INSTRUCTION:
+		/* SDM vol. 3C table 28-5: size less 1, direction is in, string. */
+		qual = vmx_get_exit_qual(vcpu);
+		if (qual & (BIT(3) | BIT(4)))
+			return EXIT_FASTPATH_NONE;
+		return kvm_hpvm_fast_out(vcpu, qual >> 16, (qual & 7) + 1);
+	case EXIT_REASON_EPT_MISCONFIG:
+		/*
+		 * Not if the access delivers an event, which is no instruction; nor where
+		 * the instruction's length isn't known, as skip_emulated_instruction() has it.
+		 */
+		if ((vmx->idt_vectoring_info & VECTORING_INFO_VALID_MASK) ||
+		    static_cpu_has(X86_FEATURE_HYPERVISOR))
+			return EXIT_FASTPATH_NONE;
+		return kvm_hpvm_fast_mmio(vcpu, vmcs_read64(GUEST_PHYSICAL_ADDRESS));
+	default:
+		return EXIT_FASTPATH_NONE;
+	}
+}
+
 static const struct kvm_hpvm_ops vmx_hpvm_ops = {
 	.supported	= vmx_hpvm_supported,
 	.set_direct	= vmx_hpvm_set_direct,

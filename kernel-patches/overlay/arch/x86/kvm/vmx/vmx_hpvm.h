@@ -13,6 +13,13 @@ void vmx_hpvm_exit(void);
 void vmx_hpvm_vmexit(void);
 void vmx_vmexit(void);
 bool vmx_hpvm_msr_bitmap(struct kvm_vcpu *vcpu);
+fastpath_t __vmx_hpvm_exit_fastpath(struct kvm_vcpu *vcpu);
+
+/* Right after a VM exit, IRQs off: what can be handled without leaving direct mode. */
+static __always_inline fastpath_t vmx_hpvm_exit_fastpath(struct kvm_vcpu *vcpu)
+{
+	return kvm_hpvm_direct(vcpu) ? __vmx_hpvm_exit_fastpath(vcpu) : EXIT_FASTPATH_NONE;
+}
 
 /*
  * Pin-based controls of a direct vCPU.  Off are:
@@ -36,6 +43,11 @@ static inline u32 vmx_hpvm_pin_controls(struct kvm_vcpu *vcpu, u32 pin)
 static inline void vmx_hpvm_init(bool usable) {}
 static inline void vmx_hpvm_exit(void) {}
 static inline bool vmx_hpvm_msr_bitmap(struct kvm_vcpu *vcpu) { return false; }
+
+static inline fastpath_t vmx_hpvm_exit_fastpath(struct kvm_vcpu *vcpu)
+{
+	return EXIT_FASTPATH_NONE;
+}
 
 static inline u32 vmx_hpvm_pin_controls(struct kvm_vcpu *vcpu, u32 pin)
 {

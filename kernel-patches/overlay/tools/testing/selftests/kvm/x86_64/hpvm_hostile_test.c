@@ -105,7 +105,7 @@ static void guest_periodic_storm(void)
 	for (;;) {
 		x2apic_write_reg(APIC_TMICT, 1);
 		guest_open(1000);
-		guest_cpuid_exit();
+		guest_slow_exit();
 	}
 }
 
@@ -133,7 +133,7 @@ static void guest_low_vectors(void)
 	for (i = 0;; i++) {
 		for (v = 0; v < 32; v++)
 			guest_self_ipi(v);
-		guest_cpuid_exit();
+		guest_slow_exit();
 		wrmsr(MSR_IA32_TSC_ADJUST, rdmsr(MSR_IA32_TSC_ADJUST));
 		x2apic_write_reg(APIC_ICR, APIC_DEST_SELF | LOW_VECTOR);
 		x2apic_write_reg(APIC_LVTT, APIC_LVT_MASKED | TIMER_VECTOR);

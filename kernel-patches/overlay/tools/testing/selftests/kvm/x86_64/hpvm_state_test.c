@@ -5,6 +5,7 @@
  * between its being raised and its EOI.
  */
 #include <pthread.h>
+#include <sys/eventfd.h>
 
 #include "kvm_test_harness.h"
 #include "hpvm.h"
@@ -492,7 +493,7 @@ static bool slow = true;
 static void handle_slowly(struct ex_regs *regs)
 {
 	if (READ_ONCE(slow))
-		guest_cpuid_exit();
+		guest_slow_exit();
 	guest_eoi();
 }
 
@@ -841,19 +842,19 @@ TEST(release_and_bind)
 static void handle_with_exits(struct ex_regs *regs)
 {
 	count[regs->vector]++;
-	guest_cpuid_exit();
+	guest_slow_exit();
 	if (regs->vector == LOW_VECTOR) {
 		guest_self_ipi(HIGH_VECTOR);
-		guest_cpuid_exit();
+		guest_slow_exit();
 		guest_open(100);
 		guest_arm(300);
 		guest_open(100);
 	}
 	if (regs->vector == HIGH_VECTOR && !(count[HIGH_VECTOR] % 10))
 		GUEST_SYNC(count[HIGH_VECTOR]);
-	guest_cpuid_exit();
+	guest_slow_exit();
 	guest_eoi();
-	guest_cpuid_exit();
+	guest_slow_exit();
 }
 
 static void guest_with_exits(void)
@@ -863,7 +864,7 @@ static void guest_with_exits(void)
 	guest_setup(APIC_LVT_TIMER_TSCDEADLINE);
 	for (i = 1; i <= ROUNDS; i++) {
 		guest_self_ipi(LOW_VECTOR);
-		guest_cpuid_exit();
+		guest_slow_exit();
 		GUEST_ASSERT(guest_wait(&count[LOW_VECTOR], i, 100));
 		GUEST_ASSERT(guest_wait(&count[HIGH_VECTOR], i, 100));
 		GUEST_ASSERT(guest_wait(&count[TIMER_VECTOR], i, 100));
@@ -955,7 +956,7 @@ static void guest_ioapic_write(uint32_t reg, uint32_t val)
 static void handle_level(struct ex_regs *regs)
 {
 	count[regs->vector]++;
-	guest_cpuid_exit();
+	guest_slow_exit();
 	GUEST_SYNC(2);
 	guest_eoi();
 }
@@ -1044,6 +1045,127 @@ TEST(paravirtual_eoi)
 		hpvm_hold(vcpu, i & 1);
 	}
 	finish(vcpu);
+}
+
+/* --- Exits that are handled where the guest was left ---------------------- */
+
+#define SIGNAL_PORT	0x510
+#define PIC_PORT	0x20	/* KVM's 8259 is there, too */
+#define X86_EFLAGS_TF	(1UL << 8)
+
+static uint64_t trap_rip, cpuid_end;
+
+static void handle_trap(struct ex_regs *regs)
+{
+	count[regs->vector]++;
+	trap_rip = regs->rip;
+	regs->rflags &= ~X86_EFLAGS_TF;
+}
+
+/* What is in service, and what waits behind it, stay so in each kind of exit. */
+static void handle_fast_exits(struct ex_regs *regs)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	guest_self_ipi(LOW_VECTOR);
+	cpuid(0, &eax, &ebx, &ecx, &edx);
+	GUEST_ASSERT(ebx);
+	wrmsr(MSR_TSC_AUX, ++count[regs->vector]);
+	GUEST_ASSERT_EQ(rdmsr(MSR_TSC_AUX), count[regs->vector]);
+	asm volatile("outl %%eax, %%dx" : : "a" (1), "d" (SIGNAL_PORT) : "memory");
+	GUEST_ASSERT(guest_vector(APIC_ISR, MID_VECTOR));
+	GUEST_ASSERT(guest_vector(APIC_IRR, LOW_VECTOR));
+	guest_eoi();
+}
+
+/* TF traps behind an instruction that exits, as behind any other. */
+static void guest_single_step(void)
+{
+	asm volatile("lea -128(%%rsp), %%rsp\n\t"
+		     "lea 1f(%%rip), %%rax\n\t"
+		     "mov %%rax, %0\n\t"
+		     "pushfq\n\t"
+		     "orq %1, (%%rsp)\n\t"
+		     "popfq\n\t"
+		     "cpuid\n"
+		     "1: nop\n\t"
+		     "lea 128(%%rsp), %%rsp"
+		     : "=m" (cpuid_end) : "i" (X86_EFLAGS_TF)
+		     : "rax", "rbx", "rcx", "rdx", "memory", "cc");
+	GUEST_ASSERT_EQ(count[DB_VECTOR], 1);
+	GUEST_ASSERT_EQ(trap_rip, cpuid_end);
+}
+
+static void guest_fast_exits(void)
+{
+	uint64_t i;
+
+	guest_setup(APIC_LVT_TIMER_TSCDEADLINE);
+	GUEST_SYNC(0);
+	for (i = 1; i <= ROUNDS; i++) {
+		guest_self_ipi(MID_VECTOR);
+		GUEST_ASSERT(guest_wait(&count[LOW_VECTOR], i, 100));
+	}
+	GUEST_ASSERT_EQ(count[MID_VECTOR], ROUNDS);
+	GUEST_SYNC(1);
+	for (i = 1; i <= ROUNDS; i++)
+		asm volatile("outb %%al, $" __stringify(PIC_PORT) : : "a" (0x20) : "memory");
+	GUEST_SYNC(2);
+	GUEST_ASSERT_EQ(wrmsr_safe(MSR_TSC_AUX, 1), GP_VECTOR);
+	GUEST_ASSERT_EQ(rdmsr(MSR_TSC_AUX), ROUNDS);
+	guest_single_step();
+	guest_assert_idle();
+	GUEST_DONE();
+}
+
+static int add_ioeventfd(struct kvm_vm *vm, uint16_t port, uint32_t len)
+{
+	struct kvm_ioeventfd io = {
+		.addr = port, .len = len, .fd = eventfd(0, EFD_NONBLOCK),
+		.flags = KVM_IOEVENTFD_FLAG_PIO,
+	};
+
+	TEST_ASSERT(io.fd >= 0, "eventfd()");
+	vm_ioctl(vm, KVM_IOEVENTFD, &io);
+	return io.fd;
+}
+
+TEST(exits_without_leaving)
+{
+	uint8_t deny = 0;
+	struct kvm_msr_filter filter = {
+		.ranges[0] = {
+			.flags = KVM_MSR_FILTER_WRITE,
+			.base = MSR_TSC_AUX, .nmsrs = 1, .bitmap = &deny,
+		},
+	};
+	struct kvm_vcpu *vcpu = create(guest_fast_exits);
+	int fd = add_ioeventfd(vcpu->vm, SIGNAL_PORT, 4);
+	int pic_fd = add_ioeventfd(vcpu->vm, PIC_PORT, 1);
+	int64_t exits, slow;
+	uint64_t signals;
+
+	vm_install_exception_handler(vcpu->vm, MID_VECTOR, handle_fast_exits);
+	vm_install_exception_handler(vcpu->vm, DB_VECTOR, handle_trap);
+	TEST_ASSERT_STAGE(vcpu, 0);
+	TEST_ASSERT_DIRECT(vcpu);
+	exits = hpvm_vcpu_stat(vcpu, "exits");
+	slow = hpvm_vcpu_stat(vcpu, "hpvm_slow_exits");
+	TEST_ASSERT_STAGE(vcpu, 1);
+	EXPECT_LE(4 * ROUNDS, hpvm_vcpu_stat(vcpu, "exits") - exits);
+	EXPECT_GT(SOME_EXITS, hpvm_vcpu_stat(vcpu, "hpvm_slow_exits") - slow);
+	ASSERT_EQ(sizeof(signals), read(fd, &signals, sizeof(signals)));
+	EXPECT_EQ(ROUNDS, signals);
+
+	/* The 8259 isn't asked with IRQs off. */
+	slow = hpvm_vcpu_stat(vcpu, "hpvm_slow_exits");
+	TEST_ASSERT_STAGE(vcpu, 2);
+	EXPECT_LE(ROUNDS, hpvm_vcpu_stat(vcpu, "hpvm_slow_exits") - slow);
+
+	vm_ioctl(vcpu->vm, KVM_X86_SET_MSR_FILTER, &filter);
+	finish(vcpu);
+	close(fd);
+	close(pic_fd);
 }
 
 /* --- The timer's other modes ---------------------------------------------- */
