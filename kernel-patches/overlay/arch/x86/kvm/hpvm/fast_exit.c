@@ -101,6 +101,14 @@ fastpath_t kvm_hpvm_fast_wrmsr(struct kvm_vcpu *vcpu)
 }
 EXPORT_SYMBOL_GPL(kvm_hpvm_fast_wrmsr);
 
+/* The lock of an eventfd, and its waiters', sleep with PREEMPT_RT. */
+static bool signal_ioeventfd(struct kvm_vcpu *vcpu, enum kvm_bus bus, gpa_t addr,
+			     int len, const void *val)
+{
+	return !IS_ENABLED(CONFIG_PREEMPT_RT) &&
+	       !kvm_io_bus_signal(vcpu, bus, addr, len, val);
+}
+
 /* OUT of the first @size bytes of RAX to @port, if that signals an ioeventfd. */
 fastpath_t kvm_hpvm_fast_out(struct kvm_vcpu *vcpu, u16 port, int size)
 {
@@ -108,7 +116,7 @@ fastpath_t kvm_hpvm_fast_out(struct kvm_vcpu *vcpu, u16 port, int size)
 	fastpath_t r = EXIT_FASTPATH_NONE;
 
 	kvm_vcpu_srcu_read_lock(vcpu);
-	if (!kvm_io_bus_signal(vcpu, KVM_PIO_BUS, port, size, &val)) {
+	if (signal_ioeventfd(vcpu, KVM_PIO_BUS, port, size, &val)) {
 		++vcpu->stat.io_exits;
 		trace_kvm_pio(KVM_PIO_OUT, port, size, 1, &val);
 		r = skip_instruction(vcpu);
@@ -124,7 +132,7 @@ fastpath_t kvm_hpvm_fast_mmio(struct kvm_vcpu *vcpu, gpa_t gpa)
 	fastpath_t r = EXIT_FASTPATH_NONE;
 
 	kvm_vcpu_srcu_read_lock(vcpu);
-	if (!kvm_io_bus_signal(vcpu, KVM_FAST_MMIO_BUS, gpa, 0, NULL)) {
+	if (signal_ioeventfd(vcpu, KVM_FAST_MMIO_BUS, gpa, 0, NULL)) {
 		trace_kvm_fast_mmio(gpa);
 		r = skip_instruction(vcpu);
 	}
