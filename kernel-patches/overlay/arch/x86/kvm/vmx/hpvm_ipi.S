@@ -35,10 +35,6 @@
 #include "kvm-asm-offsets.h"
 #include "run_flags.h"
 
-/* What may be set: vector, level assert, logical destination, shorthand. */
-#define ICR_FIXED		(APIC_VECTOR_MASK | APIC_INT_ASSERT | \
-				 APIC_DEST_LOGICAL | APIC_DEST_ALLBUT)
-
 /* On the stack, in this order from the bottom up; the last three by __vmx_vcpu_run(). */
 #define SAVED_RDI		0
 #define SAVED_RSI		8
@@ -71,7 +67,7 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	VMREAD_TO VM_EXIT_REASON, si
 	cmp	$EXIT_REASON_MSR_WRITE, %esi
 	jne	.Lslow
-	test	$~ICR_FIXED, %eax
+	test	$~HPVM_ICR_FIXED, %eax
 	jnz	.Lslow
 
 	/* hpvm_sendable() */
