@@ -12,7 +12,7 @@ SYSLINUX = "/usr/lib/syslinux/modules/bios/"
 ISOLINUX = ("/usr/lib/ISOLINUX/isolinux.bin", SYSLINUX + "ldlinux.c32")
 MULTIBOOT = (SYSLINUX + "mboot.c32", SYSLINUX + "libcom32.c32")
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
-VGA_BIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
+VGA_BIOS = "/usr/share/vgabios/vgabios.bin"
 NEEDS = ((BIOS, "apt-get install bochsbios"),
          (VGA_BIOS, "apt-get install vgabios"),
          (ISOLINUX[0], "apt-get install isolinux"),

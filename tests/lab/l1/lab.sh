@@ -264,10 +264,15 @@ all_direct() { [ "$(qmp query-hpvm | grep -o '"state": "direct"' | wc -l)" = "${
 # tsc_offsets: of the vCPUs, each that differs.
 tsc_offsets() { cat /sys/kernel/debug/kvm/"$GUEST_PID"-*/vcpu*/tsc-offset | sort -u; }
 
+running_or_ended() { guest_ended || guest_is running; }
 # runs_well NAME: each vCPU is direct, with all of its memory, and there's no fault for two
 # seconds.
 runs_well() {
-    check "$1: the guest runs" wait_for 30 guest_is running
+    if ! check "$1: the guest runs" wait_for 30 running_or_ended || guest_ended; then
+        guest_ended && not_ok "$1: QEMU has ended"
+        sed 's/^/qemu| /' $QEMU_LOG
+        return 1
+    fi
     check "$1: it is direct" wait_for 20 all_direct
     check "$1: its memory is locked" wait_for 60 memory_locked
     check "$1: and mapped" wait_for 100 memory_mapped
