@@ -151,6 +151,7 @@ struct kvm_hpvm_vm {
  * @start_count: write @left to TMICT at the next entry
  * @left:	TMCCT when the guest was left (one-shot step)
  * @left_at:	ktime then
+ * @armed:	what the timer was set to when the guest was left
  *
  * For senders, vmx/hpvm_ipi.S among them (table.c); constant while bound:
  * @vm:		of this vCPU's VM
@@ -191,6 +192,7 @@ struct kvm_hpvm_vcpu {
 	bool start_count;
 	u32 left;
 	ktime_t left_at;
+	u64 armed;
 
 	struct kvm_hpvm_vm *vm;
 	void *lapic_regs;
@@ -295,6 +297,7 @@ static inline u64 kvm_hpvm_breaker_reasons(struct kvm *kvm)
 
 /* liveness.c */
 void kvm_hpvm_note_exit(struct kvm_vcpu *vcpu);
+void kvm_hpvm_note_timer(struct kvm_vcpu *vcpu);
 void kvm_hpvm_sample(struct kvm_vcpu *vcpu);
 void kvm_hpvm_create_vcpus(struct kvm *kvm);
 
@@ -471,7 +474,27 @@ static inline bool kvm_hpvm_is_vcpu_ioctl(unsigned int ioctl)
 	       ioctl == KVM_HPVM_GET_STATE;
 }
 
+/*
+ * KVM_SET_CLOCK with KVM_CLOCK_HOST_TSC alone: a clock that goes on from there, as the
+ * guest's TSC has, at the same line.  vCPUs read it by what another VM has told them until
+ * this one has told each, at its first entry; and by what their neighbour was told.
+ */
+static inline u64 kvm_hpvm_clock_elapsed(struct kvm *kvm, const struct kvm_clock_data *data,
+					 u64 now_tsc)
+{
+	if (!kvm->arch.hpvm_features || data->flags != KVM_CLOCK_HOST_TSC ||
+	    now_tsc <= data->host_tsc)
+		return 0;
+	return mul_u64_u32_div(now_tsc - data->host_tsc, USEC_PER_SEC, tsc_khz);
+}
+
 #else
+
+static inline u64 kvm_hpvm_clock_elapsed(struct kvm *kvm, const struct kvm_clock_data *data,
+					 u64 now_tsc)
+{
+	return 0;
+}
 
 static inline u64 kvm_hpvm_features(void) { return 0; }
 

@@ -25,7 +25,6 @@
 #include "migration/vmstate.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
-#include "qemu/host-utils.h"
 #include "system/runstate.h"
 #include "cpu-list.h"
 #include "hpvm.h"
@@ -33,10 +32,6 @@
 
 /* A descriptor's name in the old QEMU's list; its ID is the cpu_index. */
 #define FD_NAME "hpvm-cpu"
-
-/* kvmclock is set so much further than it was, in ns, as it's set a bit later. */
-#define CLOCK_LEAD_MIN 1000
-#define CLOCK_LEAD_MAX 10000000
 
 /* All vCPUs of a VM have these. */
 #define BREAKER_REASONS (KVM_HPVM_REASON_BREAKER_NMI | \
@@ -166,63 +161,37 @@ static void get_tsc_offset(CPUState *cs, run_on_cpu_data data)
     }
 }
 
-/*
- * The guest's TSC goes on while it stands still, and kvmclock, which guests
- * compute from it, would go back when KVM is told where it was: first for the
- * vCPU that runs first.  So kvmclock goes on with it.
- */
 void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data)
 {
     HpvmVM *vm = hpvm_vm();
 
     if (vm) {
+        vm->clock = data->clock;
         vm->clock_tsc = data->flags & KVM_CLOCK_HOST_TSC ? data->host_tsc : 0;
     }
 }
 
-/* The time between kvm_hpvm_clock_was_read() and @now, in ns; 0: unknown. */
-static uint64_t since_clock_was_read(HpvmVM *vm, const struct kvm_clock_data *now)
+/*
+ * QEMU reads it once more when it saves its device, which may be after ours: these
+ * two belong together, whichever reading they are of.
+ *
+ * The guest's TSC goes on while it stands still, and kvmclock, which guests
+ * compute from it, would go back if it began again where it was: a vCPU computes
+ * it by what the old QEMU's VM told it, or another vCPU, until the new one's tells
+ * it anew.  So it has to go on, and as exactly as only KVM can have it.
+ */
+void kvm_hpvm_clock_is_set(struct kvm_clock_data *data)
 {
-    int64_t khz = kvm_vm_ioctl(kvm_state, KVM_GET_TSC_KHZ);
-
-    if (!vm->clock_tsc || khz <= 0 || !(now->flags & KVM_CLOCK_HOST_TSC)) {
-        return 0;
-    }
-    return muldiv64(now->host_tsc - vm->clock_tsc, 1000000, khz);
-}
-
-uint64_t kvm_hpvm_clock_elapsed(void)
-{
-    struct kvm_clock_data now = {};
     HpvmVM *vm = hpvm_vm();
 
-    if (!vm || !vm->clock_goes_on ||
-        kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &now) < 0) {
-        return 0;
+    if (vm && vm->clock_goes_on && vm->clock_tsc) {
+        data->clock = vm->clock;
+        data->flags = KVM_CLOCK_HOST_TSC;
+        data->host_tsc = vm->clock_tsc;
     }
-    return since_clock_was_read(vm, &now) + vm->clock_lead;
-}
-
-bool kvm_hpvm_clock_is_behind(uint64_t ns)
-{
-    struct kvm_clock_data now = {};
-    HpvmVM *vm = hpvm_vm();
-    uint64_t since;
-
-    if (!vm || !vm->clock_goes_on) {
-        return false;
+    if (vm) {
+        vm->clock_goes_on = false;
     }
-    if (kvm_vm_ioctl(kvm_state, KVM_GET_CLOCK, &now) == 0) {
-        since = since_clock_was_read(vm, &now);
-        if (since && now.clock < ns + since && vm->clock_lead < CLOCK_LEAD_MAX) {
-            /* QEMU needed longer to set it, and may the next time. */
-            vm->clock_lead = MAX(2 * vm->clock_lead, CLOCK_LEAD_MIN);
-            return true;
-        }
-    }
-    vm->clock_lead = 0;
-    vm->clock_goes_on = false;
-    return false;
 }
 
 /* A guest that KVM's circuit breaker holds is held in the other QEMU, too. */
@@ -346,6 +315,7 @@ static const VMStateDescription vmstate_hpvm = {
     .fields = (const VMStateField[]) {
         VMSTATE_BOOL(hold, HpvmVM),
         VMSTATE_BOOL(clock_goes_on, HpvmVM),
+        VMSTATE_UINT64(clock, HpvmVM),
         VMSTATE_UINT64(clock_tsc, HpvmVM),
         VMSTATE_UINT32_EQUAL(nr_tsc_offsets, HpvmVM,
                              "the guest has another number of vCPUs"),

@@ -64,17 +64,8 @@ bool kvm_hpvm_put_tsc(X86CPU *cpu, int level);
 /* KVM_GET_CLOCK has said where the guest's kvmclock has stopped. */
 void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data);
 
-/*
- * How long ago that was, in ns, if its kvmclock is to go on as its TSC does; else
- * 0.
- */
-uint64_t kvm_hpvm_clock_elapsed(void);
-
-/*
- * Whether kvmclock, which was @ns there, has been set too late to what it was to
- * be, and must be set again.
- */
-bool kvm_hpvm_clock_is_behind(uint64_t ns);
+/* KVM_SET_CLOCK is about to have it go on: from there, or as the guest's TSC has. */
+void kvm_hpvm_clock_is_set(struct kvm_clock_data *data);
 
 /* The rate of the APIC timer, if it isn't 1 GHz. */
 extern const VMStateDescription vmstate_x86_apic_rate;

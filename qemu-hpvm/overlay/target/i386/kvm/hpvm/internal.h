@@ -55,9 +55,9 @@ typedef struct HpvmVM {
     uint64_t *tsc_offsets;
     uint32_t nr_tsc_offsets;
     bool keep_tsc_offsets;
-    uint64_t clock_tsc; /* the host's, when kvmclock was read; 0: unknown */
+    uint64_t clock;     /* kvmclock when it was read last, in ns */
+    uint64_t clock_tsc; /* the host's TSC then; 0: unknown */
     bool clock_goes_on; /* from there, with the TSC */
-    uint64_t clock_lead;
     struct HpvmMap *map;    /* memory.c */
     bool keeps_mappings;    /* of regions that don't change */
 } HpvmVM;

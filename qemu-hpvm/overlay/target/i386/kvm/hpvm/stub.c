@@ -29,14 +29,8 @@ void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data)
 {
 }
 
-uint64_t kvm_hpvm_clock_elapsed(void)
+void kvm_hpvm_clock_is_set(struct kvm_clock_data *data)
 {
-    return 0;
-}
-
-bool kvm_hpvm_clock_is_behind(uint64_t ns)
-{
-    return false;
 }
 
 int kvm_hpvm_handle_exit(CPUState *cs)
