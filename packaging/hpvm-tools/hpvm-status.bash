@@ -8,6 +8,6 @@ _hpvm_status() {
     --prometheus | --report) [[ $cur = -* ]] || { compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return; } ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W \
-        "--check --json --watch --prometheus --report --help" -- "$cur")
+        "--check --json --where --watch --prometheus --report --help" -- "$cur")
 }
 complete -F _hpvm_status hpvm-status

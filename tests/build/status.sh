@@ -25,6 +25,7 @@ cpu() { # PID VCPU DIRECT TIMER REASONS NMIS
     printf '%s 7\n' device_interrupts timer_events context_switches doorbells
     printf 'nmis %s\n' "$6"
     printf 'nmi_%s 1\n' reschedule call_function call_function_single irq_work timer reboot
+    printf 'nmis_sent 9\nnmis_claimed 8\nnanoseconds_since_exit 65432000000\nnanoseconds_since_timer 0\n'
 }
 put $debugfs/hpvm/cpu2 "$(cpu 812 0 1 3 0 12)"
 put $debugfs/hpvm/cpu3 "$(cpu 812 1 0 0 0xa 0)"
@@ -71,6 +72,7 @@ for shell in dash "busybox sh"; do
     # shellcheck disable=SC2086  # words
     check "$shell: CPUs are shown" tells 0 "CPU 2: VM 'web1' (pid 812), vCPU 0: direct, timer deadline, for 1.5 s" $shell "$status"
     check "$shell: with reasons" said "not direct because of: held, not-x2apic"
+    check "$shell: and what its guest does" said "9 sent, 8 came; 65.4 s since the guest was left, ? s since its timer"
     # shellcheck disable=SC2086  # words
     check "$shell: metrics" tells 0 'hpvm_dedicated_cpus 3' $shell "$status" --prometheus
 done
@@ -84,7 +86,7 @@ completes() {
     [ "${COMPREPLY[*]}" = "$1" ]
 }
 mapfile -t options < <(sed -n '/^while \[ \$# /,/^done/p' "$status" | grep -oE -e '--[a-z]+\)' | tr -d ')' | sort -u)
-check "it has options: ${options[*]}" [ ${#options[@]} = 6 ]
+check "it has options: ${options[*]}" [ ${#options[@]} = 7 ]
 # Hyphens of options are escaped there.
 tr -d '\134' <"$tools/hpvm-status.8" >"$SCRATCH/page"
 for option in "${options[@]}"; do
@@ -113,6 +115,26 @@ check "JSON has the CPUs" json '[c["cpu"] for c in d] == [10, 2, 3] and d[1]["nm
 check "and each counter" json 'all(c[k] in (1, 7) for c in d for k in ("doorbells", "timer_events", "nmi_reboot"))' --json
 check "and hard names" json 'd[0]["vm"] == "a \"b\" \\c"' --json
 check "JSON of a host that is ready" json 'd["ready"] and len(d["items"]) > 15' --check --json
+
+# Where they are, of two looks that find the same.
+look() { # VCPU RIP INTERRUPTS HALTED
+    echo "vcpu $1 pcpu $(($1 + 2)) direct 1 nanoseconds_since_exit 2500000000 runs 1" \
+        "nanoseconds_since_timer 400000000 rip $2 interrupts $3 cpl 0 halted $4"
+}
+put $debugfs/kvm/812-10/hpvm_vcpus "$(look 0 0xffffffff81c0a1d4 1 1; look 1 0xffffffff81c0a1d4 0 0)"
+put $debugfs/kvm/900-8/hpvm_vcpus "$(look 0 0x7f10 1 0; echo 'vcpu 1 pcpu 9 direct 0 nanoseconds_since_exit 0 runs 0')"
+for shell in dash "busybox sh"; do
+    # shellcheck disable=SC2086  # words
+    check "$shell: where it sleeps" tells 0 "0xffffffff81c0a1d4  sleeps" $shell "$status" --where
+    check "$shell: where it hangs" said "0xffffffff81c0a1d4  spins with interrupts off"
+    check "$shell: where it works" said "0x7f10              works"
+    check "$shell: where it isn't" said "is not in the guest"
+    check "$shell: of which VM" said 'a "b" \c'
+    check "$shell: and when its timer went on" said "       2.5        0.4"
+done
+check "JSON of where they are" json '[v["guest"] for v in d] == ["sleeps", "spins with interrupts off", "works", "is not in the guest"] and d[0]["seconds_since_timer"] == 0.4 and d[3]["seconds_since_exit"] is None' --where --json
+put $debugfs/kvm/900-8/hpvm_vcpus ''
+check "two questions at a time" tells 2 "one at a time" "$status" --where --check
 
 # Watching: until it is interrupted.
 watched() { # TEXT OPTION...: it comes more than once
@@ -148,7 +170,8 @@ check "their lines are together" metrics 'len(families) == text.count("# TYPE") 
 check "counters, and only these, end with _total" metrics \
     'all((f.type == "counter") == s.name.endswith("_total") for f in families.values() for s in f.samples)'
 check "values are those of the CPUs" metrics 'value("hpvm_vcpu_nmis_total", cpu="2", vm="web1", vcpu="0") == [12] and value("hpvm_vcpu_direct", cpu="3") == [0]'
-check "time is in seconds" metrics 'value("hpvm_vcpu_dedicated_seconds", cpu="2") == [1.5]'
+check "time is in seconds" metrics 'value("hpvm_vcpu_dedicated_seconds", cpu="2") == [1.5] and value("hpvm_vcpu_since_exit_seconds", cpu="2") == [65.432]'
+check "never is none" metrics 'value("hpvm_vcpu_since_timer_seconds") == []'
 check "reasons have names" metrics 'sorted(s.labels["reason"] for s in families["hpvm_vcpu_ordinary_reason"].samples) == ["held", "not-x2apic"]'
 check "steps have names" metrics 'value("hpvm_vcpu_timer_step", cpu="10", step="oneshot") == [1]'
 check "names of VMs are what they are" metrics 'len(value("hpvm_vcpu_direct", vm="a \"b\" \\c")) == 1'

@@ -230,7 +230,10 @@ struct kvm_hpvm_state {
 	__u64 nmis_sent;	/* by the host, since the vCPU was bound; nmi_kicks came */
 	__u64 slow_exits;	/* out of direct mode's guest, other than by the fast path */
 	__u64 quiet_ns;		/* between the last two of them; this call is the last */
-	__u64 reserved[2];
+	__u64 since_timer_ns;	/* since the last of them that found the guest's timer
+				 * to have fired or been armed anew; 0: none has
+				 */
+	__u64 reserved[1];
 };
 
 #define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)

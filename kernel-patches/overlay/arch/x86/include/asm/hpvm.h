@@ -72,10 +72,12 @@ enum hpvm_work {
  * @reasons:	KVM_HPVM_REASON_*
  * @timer_reasons: KVM_HPVM_TIMER_REASON_*
  * @last_exit:	TSC when a direct guest was left last, other than by a fast path
+ * @last_timer:	likewise, and its timer had fired or been armed anew since the time before
  * @sample:	somebody waits for what follows
  * @rip:	the guest's
  * @rflags:	likewise
  * @cpl:	likewise
+ * @halted:	it sleeps in HLT, or is right behind one
  */
 struct hpvm_vcpu_status {
 	int	id;
@@ -84,10 +86,12 @@ struct hpvm_vcpu_status {
 	u64	reasons;
 	u64	timer_reasons;
 	u64	last_exit;
+	u64	last_timer;
 	bool	sample;
 	unsigned long rip;
 	unsigned long rflags;
 	int	cpl;
+	bool	halted;
 };
 
 /**

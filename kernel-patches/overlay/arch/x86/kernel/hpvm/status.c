@@ -100,6 +100,8 @@ static int hpvm_status_show(struct seq_file *m, void *unused)
 	seq_printf(m, "context_switches %llu\n", now.switches - then->switches);
 	seq_printf(m, "doorbells %llu\n", now.doorbells - then->doorbells);
 	seq_printf(m, "nanoseconds_since_exit %llu\n", hpvm_ns_since(READ_ONCE(p->vcpu.last_exit)));
+	seq_printf(m, "nanoseconds_since_timer %llu\n",
+		   hpvm_ns_since(READ_ONCE(p->vcpu.last_timer)));
 	seq_printf(m, "nmis %u\n", (u32)(now.nmis - then->nmis));
 	seq_printf(m, "nmis_sent %u\n", now.sent - then->sent);
 	seq_printf(m, "nmis_claimed %u\n", now.claimed - then->claimed);

@@ -443,6 +443,7 @@ static void get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
 		state->nmi_kicks = READ_ONCE(p->nmi_claimed) - h->nmi_kicks;
 		state->nmis_sent = (u32)atomic_read(&p->nmi_sent) - h->nmis_sent;
 		state->quiet_ns = mul_u64_u32_div(h->quiet, USEC_PER_SEC, tsc_khz);
+		state->since_timer_ns = hpvm_ns_since(vcpu->stat.hpvm_last_timer);
 		state->window_kicks = READ_ONCE(p->nmi_window) - h->window_kicks;
 		state->ctrl_flags = h->hold ? KVM_HPVM_CTRL_HOLD_ORDINARY : 0;
 		state->report = h->report;

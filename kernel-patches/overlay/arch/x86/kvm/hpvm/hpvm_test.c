@@ -159,6 +159,21 @@ static void a_periodic_count_expires_when_it_wraps(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hpvm_count_expired(0, 0, true, 5000, 0));
 }
 
+static void a_count_is_known_again(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, hpvm_count_goes_on(900, 5, 895, 20));
+	KUNIT_EXPECT_TRUE(test, hpvm_count_goes_on(900, 5, 895, -20));
+	/* A clock that is off by 500 parts in a million, for ten seconds. */
+	KUNIT_EXPECT_TRUE(test, hpvm_count_goes_on(900, 5, 10 * NSEC_PER_SEC, 5 * NSEC_PER_MSEC));
+	/* It never ran. */
+	KUNIT_EXPECT_TRUE(test, hpvm_count_goes_on(0, 0, 1000, 1000));
+	/* Fired, started, started anew with less and with more. */
+	KUNIT_EXPECT_FALSE(test, hpvm_count_goes_on(900, 0, 1000, 100));
+	KUNIT_EXPECT_FALSE(test, hpvm_count_goes_on(0, 900, 1000, 900));
+	KUNIT_EXPECT_FALSE(test, hpvm_count_goes_on(900, 5, 895, -2 * NSEC_PER_MSEC));
+	KUNIT_EXPECT_FALSE(test, hpvm_count_goes_on(900, 950, 10, 2 * NSEC_PER_MSEC));
+}
+
 /* AMD's reference clock with spread spectrum, and those that hosts have. */
 static const u32 bus_rates[] = { 99812, 100000, 25000, 24000, 38400, 1000000 };
 
@@ -509,6 +524,7 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(a_deadline_is_translated_to_the_hosts_tsc),
 	KUNIT_CASE(a_one_shot_count_expires_once),
 	KUNIT_CASE(a_periodic_count_expires_when_it_wraps),
+	KUNIT_CASE(a_count_is_known_again),
 	KUNIT_CASE(a_count_is_the_same_after_ns),
 	KUNIT_CASE(an_hour_of_one_shots_does_not_drift),
 	KUNIT_CASE(lvtt_goes_to_the_hardware_only_in_its_mode),

@@ -29,7 +29,33 @@ void kvm_hpvm_note_exit(struct kvm_vcpu *vcpu)
 	this_cpu_write(hpvm_pcpu.vcpu.last_exit, now);
 }
 
-/* KVM_REQ_HPVM: tell whoever has asked.  vCPU loaded. */
+/*
+ * As it was left now, its timer turned out to have fired or to have been armed anew since
+ * it was left before.  IRQs off, on its pCPU, after kvm_hpvm_note_exit().
+ */
+void kvm_hpvm_note_timer(struct kvm_vcpu *vcpu)
+{
+	u64 now = vcpu->stat.hpvm_last_exit;
+
+	vcpu->stat.hpvm_last_timer = now;
+	this_cpu_write(hpvm_pcpu.vcpu.last_timer, now);
+}
+
+/*
+ * Does it sleep?  HLT doesn't exit, and on SVM nothing else tells: RIP is behind it, also
+ * while it sleeps (APM vol. 2 15.5.2; SDM vol. 3C 27.3.3).
+ */
+static bool halted(struct kvm_vcpu *vcpu)
+{
+	struct x86_exception e;
+	u8 opcode;
+
+	return kvm_get_rflags(vcpu) & X86_EFLAGS_IF &&
+	       !kvm_read_guest_virt(vcpu, kvm_get_linear_rip(vcpu) - 1, &opcode, 1, &e) &&
+	       opcode == 0xf4;
+}
+
+/* KVM_REQ_HPVM: tell whoever has asked.  vCPU loaded, may sleep. */
 void kvm_hpvm_sample(struct kvm_vcpu *vcpu)
 {
 	struct hpvm_vcpu_status *s = per_cpu_ptr(&hpvm_pcpu.vcpu, vcpu->arch.hpvm->pcpu);
@@ -37,6 +63,7 @@ void kvm_hpvm_sample(struct kvm_vcpu *vcpu)
 	if (!READ_ONCE(s->sample))
 		return;
 	s->rip = vcpu->arch.guest_state_protected ? 0 : kvm_rip_read(vcpu);
+	s->halted = !vcpu->arch.guest_state_protected && halted(vcpu);
 	s->rflags = kvm_get_rflags(vcpu);
 	s->cpl = kvm_x86_call(get_cpl)(vcpu);
 	/* Pairs with the acquire in show_vcpu(): what was read is there before. */
@@ -47,11 +74,10 @@ void kvm_hpvm_sample(struct kvm_vcpu *vcpu)
 static void show_vcpu(struct seq_file *m, struct kvm_vcpu *vcpu, unsigned int pcpu)
 {
 	struct hpvm_vcpu_status *s = per_cpu_ptr(&hpvm_pcpu.vcpu, pcpu);
-	u64 ns = hpvm_ns_since(READ_ONCE(s->last_exit));
 	unsigned long end = jiffies + msecs_to_jiffies(100) + 1;
 
 	seq_printf(m, "vcpu %d pcpu %u direct %d nanoseconds_since_exit %llu ", vcpu->vcpu_id,
-		   pcpu, READ_ONCE(s->direct), ns);
+		   pcpu, READ_ONCE(s->direct), hpvm_ns_since(READ_ONCE(s->last_exit)));
 	/* kvm_make_request() has the barrier. */
 	WRITE_ONCE(s->sample, true);
 	kvm_make_request(KVM_REQ_HPVM, vcpu);
@@ -66,8 +92,9 @@ static void show_vcpu(struct seq_file *m, struct kvm_vcpu *vcpu, unsigned int pc
 		}
 		usleep_range(50, 200);
 	}
-	seq_printf(m, "runs 1 rip %#lx interrupts %d cpl %d\n", s->rip,
-		   !!(s->rflags & X86_EFLAGS_IF), s->cpl);
+	seq_printf(m, "runs 1 nanoseconds_since_timer %llu rip %#lx interrupts %d cpl %d halted %d\n",
+		   hpvm_ns_since(READ_ONCE(s->last_timer)), s->rip,
+		   !!(s->rflags & X86_EFLAGS_IF), s->cpl, s->halted);
 }
 
 static int vcpus_show(struct seq_file *m, void *unused)

@@ -220,6 +220,18 @@ static inline bool hpvm_count_expired(u32 from, u32 to, bool periodic,
 	return period && (to > from || elapsed >= period);
 }
 
+/*
+ * Is a count, which was @from @elapsed ns ago and is @to now, still the same one, that has
+ * neither fired nor been started anew?  Its end has moved by @moved ns since then: by no more
+ * than the host's clock and the timer's may differ.
+ */
+static inline bool hpvm_count_goes_on(u32 from, u32 to, u64 elapsed, s64 moved)
+{
+	if (!to)
+		return !from;
+	return from && abs(moved) <= NSEC_PER_MSEC + elapsed / 1024;
+}
+
 /* Is @lvtt an entry that may be given to the hardware with timer step @step? */
 static inline bool hpvm_lvtt_ok(u32 lvtt, u8 step)
 {

@@ -332,6 +332,9 @@ void kvm_hpvm_report_status(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(s->timer, h->timer);
 	WRITE_ONCE(s->reasons, h->reasons);
 	WRITE_ONCE(s->timer_reasons, h->timer_reasons);
+	/* The CPU may have had another one. */
+	WRITE_ONCE(s->last_exit, vcpu->stat.hpvm_last_exit);
+	WRITE_ONCE(s->last_timer, vcpu->stat.hpvm_last_timer);
 }
 
 /*

@@ -127,6 +127,20 @@ u8 kvm_hpvm_timer_step(struct kvm_vcpu *vcpu, u64 *reasons)
 	return step;
 }
 
+/*
+ * The guest is left: is its timer set to something else than when it was left before?
+ * Of a count that's any change, see count_leave().
+ */
+static void look_at_timer(struct kvm_vcpu *vcpu, u64 armed)
+{
+	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
+
+	if (h->armed == armed)
+		return;
+	h->armed = armed;
+	kvm_hpvm_note_timer(vcpu);
+}
+
 /* Whether KVM's timer has to be started when the hardware's is given up. */
 static bool timer_armed(struct kvm_hpvm_vcpu *h, struct kvm_lapic *apic)
 {
@@ -182,6 +196,7 @@ static void deadline_leave(struct kvm_vcpu *vcpu)
 	if (deadline)
 		wrmsrl(MSR_IA32_TSC_DEADLINE, 0);
 	after = rdtsc_ordered();
+	look_at_timer(vcpu, deadline);
 
 	apic->lapic_timer.tscdeadline = 0;
 	switch (hpvm_deadline_state(deadline, before, after, hpvm_deadline_sticky())) {
@@ -233,7 +248,8 @@ static void count_leave(struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 	struct kvm_lapic *apic = vcpu->arch.apic;
 	bool periodic = is_periodic(apic);
-	u32 from, initial;
+	ktime_t since = h->left_at, end = apic->lapic_timer.target_expiration;
+	u32 from, initial, before = h->left;
 
 	from = hpvm_x2apic_read(APIC_TMCCT);
 	hpvm_x2apic_write(APIC_LVTT, hpvm_x2apic_read(APIC_LVTT) | APIC_LVT_MASKED);
@@ -241,10 +257,14 @@ static void count_leave(struct kvm_vcpu *vcpu)
 	h->left_at = ktime_get();
 	initial = hpvm_x2apic_read(APIC_TMICT);
 
-	hpvm_set_vreg(apic->regs, APIC_TMICT, initial);
-	apic->lapic_timer.period = count_to_ns(apic, initial);
 	apic->lapic_timer.target_expiration =
 		ktime_add_ns(h->left_at, count_to_ns(apic, h->left));
+	if (initial != kvm_lapic_get_reg(apic, APIC_TMICT) ||
+	    !hpvm_count_goes_on(before, h->left, ktime_sub(h->left_at, since),
+				ktime_sub(apic->lapic_timer.target_expiration, end)))
+		look_at_timer(vcpu, h->armed + 1);
+	hpvm_set_vreg(apic->regs, APIC_TMICT, initial);
+	apic->lapic_timer.period = count_to_ns(apic, initial);
 
 	if (hpvm_count_expired(from, h->left, periodic, 0, apic->lapic_timer.period))
 		kvm_hpvm_post_lvtt(apic);
@@ -283,6 +303,8 @@ static void count_enter(struct kvm_vcpu *vcpu, u32 lvtt)
  */
 void kvm_hpvm_timer_leave(struct kvm_vcpu *vcpu)
 {
+	struct kvm_timer *timer = &vcpu->arch.apic->lapic_timer;
+
 	switch (vcpu->arch.hpvm->timer) {
 	case KVM_HPVM_TIMER_DEADLINE:
 	case KVM_HPVM_TIMER_FIRE:
@@ -291,6 +313,9 @@ void kvm_hpvm_timer_leave(struct kvm_vcpu *vcpu)
 	case KVM_HPVM_TIMER_ONESHOT:
 		count_leave(vcpu);
 		break;
+	default:
+		look_at_timer(vcpu, is_deadline(vcpu->arch.apic) ? timer->tscdeadline :
+								   timer->target_expiration);
 	}
 }
 

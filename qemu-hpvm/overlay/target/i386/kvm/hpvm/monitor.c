@@ -212,6 +212,7 @@ static HpvmVcpu *query_vcpu(CPUState *cs, Error **errp)
         .nmis_sent = state->nmis_sent,
         .slow_exits = state->slow_exits,
         .quiet_ns = state->quiet_ns,
+        .since_timer_ns = state->since_timer_ns,
     };
     return vcpu;
 }

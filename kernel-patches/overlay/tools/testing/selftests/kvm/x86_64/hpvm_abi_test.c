@@ -626,6 +626,7 @@ TEST(get_state)
 	EXPECT_GT(10, state.nmis_sent);
 	EXPECT_EQ(0, state.slow_exits);
 	EXPECT_EQ(0, state.quiet_ns);
+	EXPECT_EQ(0, state.since_timer_ns);
 	for (i = 0; i < ARRAY_SIZE(state.reserved); i++)
 		EXPECT_EQ(0, state.reserved[i]);
 	if (kvm_check_cap(KVM_CAP_X86_HPVM) & KVM_HPVM_F_TIMER_ONESHOT)
@@ -706,7 +707,7 @@ TEST(binary_stats)
 	static const char * const names[] = {
 		"hpvm_direct_entries", "hpvm_direct_leaves", "hpvm_recorded",
 		"hpvm_reposted", "hpvm_in_service", "hpvm_eoi_intercepts",
-		"hpvm_slow_exits", "hpvm_last_exit",
+		"hpvm_slow_exits", "hpvm_last_exit", "hpvm_last_timer",
 	};
 	struct kvm_vcpu *vcpu = bindable_vcpu();
 	int i;
@@ -715,6 +716,51 @@ TEST(binary_stats)
 		TEST_ASSERT(!hpvm_vcpu_stat(vcpu, names[i]),
 			    "Statistic %s isn't there, or not 0", names[i]);
 	kvm_vm_free(vcpu->vm);
+}
+
+/* How far kvmclock went beyond the TSC between the two, in ns. */
+static int64_t clock_off(const struct kvm_clock_data *a, const struct kvm_clock_data *b,
+			 uint64_t khz)
+{
+	unsigned __int128 ticks = b->host_tsc - a->host_tsc;
+
+	return b->clock - a->clock - (uint64_t)(ticks * 1000000 / khz);
+}
+
+/* Set by a TSC it once had, kvmclock is where it would be; and not without the capability. */
+TEST(clock_goes_on)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu(), *plain;
+	struct kvm_vm *vm = vcpu->vm;
+	struct kvm_clock_data before, data = {}, after;
+	int64_t off;
+	uint64_t khz;
+
+	/* KVM looks only then whether it can be computed from the TSC. */
+	vm_ioctl(vm, KVM_SET_CLOCK, &data);
+	vm_ioctl(vm, KVM_GET_CLOCK, &before);
+	if (!(before.flags & KVM_CLOCK_HOST_TSC)) {
+		kvm_vm_free(vm);
+		SKIP(return, "kvmclock isn't computed from this host's TSC");
+	}
+	khz = __vm_ioctl(vm, KVM_GET_TSC_KHZ, NULL);
+	usleep(20000);
+	data.clock = before.clock;
+	data.host_tsc = before.host_tsc;
+	data.flags = KVM_CLOCK_HOST_TSC;
+	vm_ioctl(vm, KVM_SET_CLOCK, &data);
+	vm_ioctl(vm, KVM_GET_CLOCK, &after);
+	ASSERT_TRUE(after.flags & KVM_CLOCK_HOST_TSC);
+	off = clock_off(&before, &after, khz);
+	EXPECT_LE(-2, off);
+	EXPECT_GE(2, off);
+	kvm_vm_free(vm);
+
+	plain = hpvm_vm_create(guest_nothing, 0);
+	vm_ioctl(plain->vm, KVM_SET_CLOCK, &data);
+	vm_ioctl(plain->vm, KVM_GET_CLOCK, &after);
+	EXPECT_GT(-10000000, clock_off(&before, &after, khz));
+	kvm_vm_free(plain->vm);
 }
 
 int main(int argc, char *argv[])

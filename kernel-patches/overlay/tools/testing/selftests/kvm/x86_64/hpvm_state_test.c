@@ -538,9 +538,10 @@ TEST(breaker)
 
 /* --- Liveness ------------------------------------------------------------ */
 
-enum what { HANGS, SPINS, ENDS };
+enum what { HANGS, SPINS, SLEEPS, ENDS };
 static enum what what;
 static uint64_t hang_begin, hang_end;
+static bool has_deadline;
 
 static void hang(void)
 {
@@ -556,22 +557,47 @@ static void hang(void)
 		     : "rax", "memory", "cc");
 }
 
-static void guest_hangs_and_spins(void)
+/* Ever another deadline or count, of about 2 ms. */
+static void guest_arm_briefly(void)
 {
-	guest_x2apic_enable();
+	static uint32_t n;
+
+	n = (n + 1) % 100;
+	if (has_deadline)
+		guest_arm(200000 + n);
+	else
+		x2apic_write_reg(APIC_TMICT, bus_khz * 2 + n);
+}
+
+static void guest_hangs_spins_and_sleeps(void)
+{
+	guest_setup(has_deadline ? APIC_LVT_TIMER_TSCDEADLINE : APIC_LVT_TIMER_ONESHOT);
 	GUEST_SYNC(1);
 	hang();
-	while (READ_ONCE(what) == SPINS)
+	while (READ_ONCE(what) == SPINS) {
+		guest_arm_briefly();
 		guest_open(1000);
+	}
+	while (READ_ONCE(what) == SLEEPS) {
+		guest_arm_briefly();
+		asm volatile("lea -128(%%rsp), %%rsp\n\t"
+			     "sti\n\t"
+			     "hlt\n\t"
+			     "cli\n\t"
+			     "lea 128(%%rsp), %%rsp"
+			     : : : "memory", "cc");
+	}
 	GUEST_DONE();
 }
 
 /* The one vCPU's line: how much of it is there; asks where the guest is. */
 struct alive {
-	unsigned long long ns;
+	unsigned long long ns, timer_ns;
 	uint64_t rip;
-	int fields, pcpu, direct, runs, interrupts, cpl;
+	int fields, pcpu, direct, runs, interrupts, cpl, halted;
 };
+
+#define ALL_FIELDS	9
 
 static struct alive look(struct kvm_vcpu *vcpu)
 {
@@ -584,8 +610,9 @@ static struct alive look(struct kvm_vcpu *vcpu)
 	TEST_ASSERT(fd >= 0 && read(fd, line, sizeof(line) - 1) > 0, "%s: error %d", path, errno);
 	close(fd);
 	a.fields = sscanf(line,
-			  "vcpu 0 pcpu %d direct %d nanoseconds_since_exit %llu runs %d rip %lx interrupts %d cpl %d",
-			  &a.pcpu, &a.direct, &a.ns, &a.runs, &a.rip, &a.interrupts, &a.cpl);
+			  "vcpu 0 pcpu %d direct %d nanoseconds_since_exit %llu runs %d nanoseconds_since_timer %llu rip %lx interrupts %d cpl %d halted %d",
+			  &a.pcpu, &a.direct, &a.ns, &a.runs, &a.timer_ns, &a.rip, &a.interrupts,
+			  &a.cpl, &a.halted);
 	return a;
 }
 
@@ -598,21 +625,22 @@ static void *watch(void *arg)
 {
 	struct kvm_vcpu *vcpu = arg;
 	struct alive a;
-	int i, on = 0;
+	int i, on = 0, timers = 0, halted = 0;
 
 	/* Until it has begun. */
 	do {
 		usleep(10000);
 		a = look(vcpu);
-	} while (a.fields != 7 || !a.direct);
+	} while (a.fields != ALL_FIELDS || !a.direct);
 	sync_global_from_guest(vcpu->vm, hang_begin);
 	sync_global_from_guest(vcpu->vm, hang_end);
 
 	for (i = 0; i < 3; i++) {
 		usleep(20000);
 		a = look(vcpu);
-		TEST_ASSERT(a.fields == 7 && a.pcpu == pcpu && a.direct && a.runs && !a.cpl,
-			    "%d fields", a.fields);
+		TEST_ASSERT(a.fields == ALL_FIELDS && a.pcpu == pcpu && a.direct && a.runs &&
+			    !a.cpl && !a.halted, "%d fields", a.fields);
+		TEST_ASSERT(!a.timer_ns, "It has no timer, but %llu ns ago", a.timer_ns);
 		TEST_ASSERT(!a.interrupts && hangs(a.rip),
 			    "RIP %#lx isn't that of the loop, %#lx", a.rip, hang_begin);
 		TEST_ASSERT(a.ns && a.ns < 5000000000ULL, "%llu ns", a.ns);
@@ -622,11 +650,22 @@ static void *watch(void *arg)
 	for (i = 0; i < 20; i++) {
 		usleep(5000);
 		a = look(vcpu);
-		TEST_ASSERT(a.fields == 7 && a.direct, "%d fields", a.fields);
+		TEST_ASSERT(a.fields == ALL_FIELDS && a.direct, "%d fields", a.fields);
 		TEST_ASSERT(!hangs(a.rip), "It still hangs");
 		on += a.interrupts;
+		/* This exit found it armed anew. */
+		timers += a.timer_ns && a.timer_ns < a.ns + 1000000;
 	}
 	TEST_ASSERT(on, "Interrupts were never on");
+	TEST_ASSERT(timers > 5, "Its timer was seen %d times", timers);
+	what = SLEEPS;
+	sync_global_to_guest(vcpu->vm, what);
+	for (i = 0; i < 20; i++) {
+		usleep(5000);
+		a = look(vcpu);
+		halted += a.fields == ALL_FIELDS && a.halted && a.interrupts;
+	}
+	TEST_ASSERT(halted >= 3, "It was in HLT %d times", halted);
 	what = ENDS;
 	sync_global_to_guest(vcpu->vm, what);
 	return NULL;
@@ -634,7 +673,7 @@ static void *watch(void *arg)
 
 TEST(liveness)
 {
-	struct kvm_vcpu *vcpu = create(guest_hangs_and_spins);
+	struct kvm_vcpu *vcpu = create(guest_hangs_spins_and_sleeps);
 	struct kvm_hpvm_state before, after;
 	struct alive a;
 	pthread_t thread;
@@ -643,6 +682,8 @@ TEST(liveness)
 		kvm_vm_free(vcpu->vm);
 		SKIP(return, "There is no debugfs");
 	}
+	has_deadline = features & KVM_HPVM_F_TIMER_DEADLINE;
+	sync_global_to_guest(vcpu->vm, has_deadline);
 	TEST_ASSERT_STAGE(vcpu, 1);
 	a = look(vcpu);
 	TEST_ASSERT(a.fields == 4 && !a.runs, "It runs, and can't");
@@ -652,13 +693,15 @@ TEST(liveness)
 	TEST_ASSERT_STAGE(vcpu, HPVM_DONE);
 	pthread_join(thread, NULL);
 	after = hpvm_state(vcpu);
-	/* Each look was an exit, for which there was an NMI. */
+	/* Each look was an exit, for which there was an NMI unless it was on its way out. */
 	EXPECT_LE(before.slow_exits + 23, after.slow_exits);
 	EXPECT_LE(before.nmis_sent + 23, after.nmis_sent);
 	EXPECT_LE(after.nmi_kicks, after.nmis_sent);
 	EXPECT_GT(2000, after.slow_exits - before.slow_exits);
 	EXPECT_EQ(after.slow_exits, hpvm_vcpu_stat(vcpu, "hpvm_slow_exits"));
 	EXPECT_LT(0, hpvm_vcpu_stat(vcpu, "hpvm_last_exit"));
+	EXPECT_LT(0, hpvm_vcpu_stat(vcpu, "hpvm_last_timer"));
+	EXPECT_LT(0, after.since_timer_ns);
 	kvm_vm_free(vcpu->vm);
 }
 
