@@ -8,6 +8,12 @@
  *   marks=N     after that make N events of each again, with marks around each one
  *               (mark.h), by which the host counts their exits
  *   turns       wait with PAUSE, which ends an emulated CPU's turn where they take turns
+ *   wait        when all CPUs are up, and again before the marks, go on only when a
+ *               character comes from the serial port; and leave the lab's emulator as fast
+ *               as it is (see lab_exact())
+ *   timers=N    afterwards, N timers between two marks, half of them in HLT
+ *   ipis=N      afterwards, N IPIs to another CPU between two marks, half of them to HLT
+ *   soak        instead of all that, timers and IPIs until a character comes from the port
  *
  *   timer_arm        write IA32_TSC_DEADLINE, or where there is none the one-shot count
  *   timer_fire       from the deadline to the handler, while the CPU is busy
@@ -38,13 +44,17 @@
 
 #define PORT_SCRATCH		0x80
 
+#define SOAK_TIMERS		16	/* to an IPI */
+#define SOAK_POLL		(1 << 27)	/* ticks from one look at the serial port on */
+
 #define VECTOR			0x40
 #define MAX_ROUNDS		10000
 #define WARM_UP			10
 
 static uint32_t samples[MAX_ROUNDS];
 static uint32_t cpus, rounds, marked_rounds, ahead;
-static int marks, turns;
+static uint32_t timers, ipis;
+static int marks, turns, waits, soaks;
 /* The timer: its MSR, and without a deadline its counts in 2^20 ticks of the TSC. */
 static uint32_t timer_msr, timer_counts;
 static volatile uint32_t unexpected;
@@ -476,6 +486,12 @@ static void run_all(void)
 		run(sections[i].measure, rounds);
 		report(sections[i].name, samples, rounds);
 	}
+}
+
+static void run_marked(void)
+{
+	uint32_t i;
+
 	/* A mark is a slow exit, which must be over before the timer fires. */
 	ahead = 200000;
 	marks = 1;
@@ -485,6 +501,97 @@ static void run_all(void)
 		run(sections[i].measure, marked_rounds);
 		put_result("marked_", sections[i].name, marked_rounds);
 	}
+	marks = 0;
+}
+
+/* --- Many of one kind, which nothing interrupts, for the host to count --- */
+
+static int has_input(void)
+{
+	return in8(COM1 + 5) & 1;
+}
+
+/* As quietly as it goes: the others in HLT, and this one between two looks. */
+static void await_input(const char *what)
+{
+	uint32_t i;
+
+	if (!waits)
+		return;
+	put_result(what, "", 1);
+	for (i = 1; i < cpus; i++)
+		cpu(i)->halt = 1;
+	while (!has_input())
+		hlt_wake_timer();
+	in8(COM1);
+	for (i = 1; i < cpus; i++) {
+		cpu(i)->halt = 0;
+		send(icr_to(cpu(i)));
+		release(cpu(i));
+	}
+}
+
+static void run_timers(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < WARM_UP; i++)
+		hlt_wake_timer();
+	mark(MARK_BEGIN);
+	for (i = 0; i < timers; i++)
+		if (i % 2)
+			hlt_wake_timer();
+		else
+			timer_fire();
+	mark(MARK_END);
+	put_result("timers_fired", "", i);
+	put_result("marked_", "timers", 1);
+}
+
+static void run_ipis(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < WARM_UP; i++)
+		ipi_send();
+	mark(MARK_BEGIN);
+	for (i = 0; i < ipis; i++)
+		if (i % 2)
+			hlt_wake_ipi();
+		else
+			ipi_send();
+	mark(MARK_END);
+	put_result("ipis_sent", "", i);
+	put_result("marked_", "ipis", 1);
+}
+
+/* One that is lost ends it: in await(), or by the host's patience with this program in HLT. */
+static void soak(void)
+{
+	uint32_t fired = 0, sent = 0;
+	int32_t late, latest = 0;
+	uint64_t next = rdtsc() + SOAK_POLL;
+
+	put_result("soaking", "", 1);
+	for (;;) {
+		late = fired % 2 ? hlt_wake_timer() : timer_fire();
+		if (late > latest)
+			latest = late;
+		if (cpus > 1 && fired % SOAK_TIMERS == 0) {
+			cpu(1)->halt = sent / 64 % 2 == 0;
+			ipi_round_trip();
+			sent += 2;
+		}
+		fired++;
+		if (rdtsc() < next)
+			continue;
+		next += SOAK_POLL;
+		if (has_input())
+			break;
+	}
+	put_result("soak_timers", "", fired);
+	put_result("soak_ipis", "", sent);
+	put_result("soak_latest", "", latest);
 }
 
 void ap_c(struct cpu *me)
@@ -513,7 +620,19 @@ static void first_cpu(void)
 	__asm__ volatile("sti" : : : "memory");
 	if (cpus > 1)
 		start_others(cpus);
-	run_all();
+	ahead = 200000;
+	await_input("ready");
+	if (soaks) {
+		soak();
+	} else {
+		run_all();
+		await_input("measured");
+		run_marked();
+		if (timers)
+			run_timers();
+		if (ipis)
+			run_ipis();
+	}
 	put_result("unexpected", "", unexpected);
 	put_result("done", "", 1);
 	end();
@@ -522,14 +641,19 @@ static void first_cpu(void)
 void start_c(const char *cmdline);
 void start_c(const char *cmdline)
 {
-	lab_exact();
+	waits = word(cmdline, "wait") != 0;
+	if (!waits)
+		lab_exact();
 	set_up_serial();
 	put_result("started", "", 1);
 	cpus = number(cmdline, "cpus=", 1);
 	rounds = number(cmdline, "rounds=", 200);
 	marked_rounds = number(cmdline, "marks=", 0);
+	timers = number(cmdline, "timers=", 0);
+	ipis = number(cmdline, "ipis=", 0);
 	turns = word(cmdline, "turns") != 0;
-	if (!cpus || cpus > MAX_CPUS || !rounds || rounds > MAX_ROUNDS ||
+	soaks = word(cmdline, "soak") != 0;
+	if (!cpus || cpus > MAX_CPUS || (ipis && cpus < 2) || !rounds || rounds > MAX_ROUNDS ||
 	    marked_rounds > MAX_ROUNDS)
 		fail("a number that is out of range");
 	set_up(on_other);

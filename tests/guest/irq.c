@@ -4,6 +4,8 @@
  * line:
  *
  *   cpus=N      use so many CPUs (1)
+ *   slot=N      the device is in this slot of the PCI bus, and may be any: if it isn't an
+ *               edu, its MSI, or the first vector of its MSI-X, is only switched on
  *   irqs=N      raise so many interrupts, one after the other was handled (1000)
  *   until_input or until a character comes from the serial port
  *   move=N      after so many of them go on to the next CPU and another vector, while
@@ -30,11 +32,17 @@
 #define PCI_ADDRESS		0xcf8
 #define PCI_DATA		0xcfc
 #define PCI_COMMAND		0x04
+#define PCI_COMMAND_MEMORY	0x2
 #define PCI_COMMAND_ON		0x6	/* memory, bus master */
 #define PCI_COMMAND_INTX_OFF	0x400
 #define PCI_BAR0		0x10
 #define PCI_CAPABILITIES	0x34
 #define PCI_CAP_MSI		0x05
+#define PCI_CAP_MSIX		0x11
+#define MSIX_ENABLE		(1u << 31)
+#define MSIX_MASK_ALL		(1 << 30)
+#define PCI_BAR_IO		1
+#define PCI_BAR_64BIT		4
 #define MSI_ENABLE		(1 << 16)
 #define MSI_64BIT		(1 << 23)
 #define MSI_ADDRESS		0xfee00000
@@ -59,7 +67,7 @@
 static volatile uint32_t handled, stamp, nmis, strange;
 static volatile int hostile_now;
 static uint32_t samples[MAX_SAMPLES];
-static uint32_t cpus, irqs, move, pause, settle, hostile, storm;
+static uint32_t cpus, slot, irqs, move, pause, settle, hostile, storm;
 static int twice, intx, lowest, until_input;
 static uint32_t receivers = 1;		/* of each interrupt */
 static volatile int raise_now, raise_always;	/* for the other CPU */
@@ -91,6 +99,16 @@ static void pci_write(uint32_t reg, uint32_t value)
 	out32(PCI_DATA, value);
 }
 
+static uint32_t capability(uint32_t which)
+{
+	uint32_t at;
+
+	for (at = pci_read(PCI_CAPABILITIES) & 0xfc; at; at = pci_read(at) >> 8 & 0xfc)
+		if ((pci_read(at) & 0xff) == which)
+			break;
+	return at;
+}
+
 static void find_device(void)
 {
 	for (device = 0; device < 32; device++)
@@ -100,10 +118,9 @@ static void find_device(void)
 		fail("no edu device");
 	pci_write(PCI_COMMAND, PCI_COMMAND_ON | PCI_COMMAND_INTX_OFF);
 	edu = (volatile uint32_t *)(pci_read(PCI_BAR0) & ~0xfu);
-	for (msi = pci_read(PCI_CAPABILITIES) & 0xfc; msi; msi = pci_read(msi) >> 8 & 0xfc)
-		if ((pci_read(msi) & 0xff) == PCI_CAP_MSI)
-			return;
-	fail("no MSI");
+	msi = capability(PCI_CAP_MSI);
+	if (!msi)
+		fail("no MSI");
 }
 
 /* Off while it's changed, or the device could send half a message. */
@@ -120,6 +137,38 @@ static void set_message(uint32_t address, uint32_t data)
 		pci_write(msi + 8, data);
 	}
 	pci_write(msi, control | MSI_ENABLE);
+}
+
+/* The first entry of the table, which is in the memory of a BAR. */
+static void set_msix_message(uint32_t msix, uint32_t address, uint32_t data)
+{
+	uint32_t where = pci_read(msix + 4), bar = PCI_BAR0 + 4 * (where & 7);
+	uint32_t base = pci_read(bar);
+	volatile uint32_t *entry = (volatile uint32_t *)((base & ~0xfu) + (where & ~7u));
+
+	if (base & PCI_BAR_IO || !(base & ~0xfu) || (base & PCI_BAR_64BIT && pci_read(bar + 4)))
+		fail("MSI-X table out of reach");
+	pci_write(msix, pci_read(msix) | MSIX_ENABLE | MSIX_MASK_ALL);
+	entry[0] = address;
+	entry[1] = 0;
+	entry[2] = data;
+	entry[3] = 0;
+	pci_write(msix, (pci_read(msix) | MSIX_ENABLE) & ~MSIX_MASK_ALL);
+}
+
+/* Of a device that this program has no driver for. It may not access memory. */
+static void switch_on_message(void)
+{
+	uint32_t msix = capability(PCI_CAP_MSIX), address = MSI_ADDRESS | cpu(0)->id << 12;
+
+	msi = capability(PCI_CAP_MSI);
+	pci_write(PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_OFF);
+	if (msix)
+		set_msix_message(msix, address, FIRST_VECTOR);
+	else if (msi)
+		set_message(address, FIRST_VECTOR);
+	put_result("msix", "", msix != 0);
+	put_result("msi", "", msi != 0);
 }
 
 /* Physical destination: the first CPU, whose APIC ID is 0. */
@@ -345,6 +394,12 @@ static void first_cpu(void)
 	__asm__ volatile("sti" : : : "memory");
 	if (cpus > 1)
 		start_others(cpus);
+	device = slot;
+	if (slot && pci_read(0) != EDU_ID) {
+		switch_on_message();
+		put_result("done", "", 1);
+		end();
+	}
 	find_device();
 	put_result("ready", "", 1);
 	if (hostile)
@@ -364,6 +419,7 @@ void start_c(const char *cmdline)
 
 	set_up_serial();
 	cpus = number(cmdline, "cpus=", 1);
+	slot = number(cmdline, "slot=", 0);
 	irqs = number(cmdline, "irqs=", 1000);
 	move = number(cmdline, "move=", 0);
 	pause = number(cmdline, "pause=", 0);
