@@ -231,9 +231,10 @@ def base(config):
         target = os.path.join(config.work, "base.cpio")
         roms = option_roms(config)
         kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
-        status = os.path.join(config.top, "scripts", "hpvm-status")
+        scripts = [os.path.join(config.top, "scripts", name)
+                   for name in ("hpvm-status", "hpvm-verify")]
         tools = [os.path.join(programs, name) for name in ("kexec", "broadcast", "memlock")]
-        inputs = [config.qemu, config.upgrade, status, *tools, guest_kernel(config),
+        inputs = [config.qemu, config.upgrade, *scripts, *tools, guest_kernel(config),
                   guest_initrd(config), *kernels, *roms, *FIRMWARE, __file__]
         if newer(target, *inputs):
             return target
@@ -250,7 +251,8 @@ def base(config):
                 cpio.link("bin/" + applet, "busybox")
         cpio.program("bin/qemu", config.qemu)
         cpio.program("bin/hpvm-upgrade", config.upgrade)
-        cpio.copy("bin/hpvm-status", status)
+        for script in scripts:
+            cpio.copy("bin/" + os.path.basename(script), script)
         for tool in tools:
             cpio.copy("bin/" + os.path.basename(tool), tool)
         cpio.program("bin/cyclictest", CYCLICTEST)

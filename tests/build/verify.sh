@@ -1,0 +1,168 @@
+#!/bin/bash
+# hpvm-verify on hosts of files: its options, what it refuses and what it says to do then, what it
+# says before; and that completion and man page fit it. The scenario of the lab has it on a real
+# kernel.
+# shellcheck disable=SC2317  # functions that check calls
+set -uo pipefail
+. "$(dirname "$0")/tap.sh"
+cd "$TOP" || exit
+scratch
+
+verify=$TOP/scripts/hpvm-verify tools=$TOP/packaging/hpvm-tools
+host=$SCRATCH/host
+export HPVM_STATUS_ROOT=$host TMPDIR=$SCRATCH/tmp
+mkdir -p "$SCRATCH/bin" "$TMPDIR"
+PATH=$SCRATCH/bin:$PATH
+
+put() { # FILE TEXT
+    mkdir -p "$host/$(dirname "$1")"
+    printf '%s\n' "$2" >"$host/$1"
+}
+program() { # NAME LINE...
+    printf '%s\n' '#!/bin/sh' "${@:2}" >"$SCRATCH/bin/$1"
+    chmod +x "$SCRATCH/bin/$1"
+}
+
+# An Intel host that is ready, with CPUs 0 to 5; 4 is another VM's, 5 is offline, and 2 shares its
+# core with 3.
+cpus=sys/devices/system/cpu
+put sys/kernel/debug/hpvm/host $'supported 1\nx2apic 1\nfred 0\ndoorbell 1\nisolation 1\ndevice_irqs 1\napic_bus_khz 25000'
+put sys/kernel/debug/hpvm/cpu4 $'pid 812\nvcpu 0\ndirect 1'
+put proc/812/comm qemu-web
+put proc/cpuinfo "$(printf 'processor : %s\nvendor_id : GenuineIntel\nflags : vmx ept vnmi preemption_timer tsc_deadline_timer arat\n\n' 0 1)"
+put proc/uptime '10.00 10.00'
+put $cpus/online 0-4
+put $cpus/present 0-5
+for cpu in 0 1 2 3 4 5; do
+    put $cpus/cpu$cpu/topology/thread_siblings_list $cpu
+done
+put $cpus/cpu2/topology/thread_siblings_list 2-3
+put sys/devices/system/clocksource/clocksource0/current_clocksource tsc
+put sys/module/kvm_intel/parameters/ept Y
+put sys/class/iommu/dmar0 ''
+put dev/kvm ''
+put sys/module/kvm/parameters/hpvm auto
+put sys/kernel/tracing/events/kvm/kvm_exit/filter none
+mkdir -p "$host/sys/kernel/tracing/instances"
+device=sys/bus/pci/devices/0000:03:00.0
+mkdir -p "$host/$device/iommu_group" "$host/sys/bus/pci/drivers/vfio-pci" "$host/sys/bus/pci/drivers/nvme"
+program id 'echo 0'
+program qemu 'exit 0'
+touch "$SCRATCH/bench.elf"
+verify() {
+    ended_with=0
+    "$verify" --qemu qemu --guest "$SCRATCH/bench.elf" "$@" >"$SCRATCH/said" 2>&1 || ended_with=$?
+}
+said() { grep -qF -- "$1" "$SCRATCH/said" || { cat "$SCRATCH/said"; return 1; }; }
+tells() { # STATUS TEXT ARGUMENT...
+    verify "${@:3}"
+    [ "$ended_with" = "$1" ] || { echo "status $ended_with"; cat "$SCRATCH/said"; return 1; }
+    said "$2"
+}
+# no TEXT ARGUMENT...: refused, with this sentence.
+no() { tells 2 "$1" "${@:2}"; }
+with() { # FILE TEXT COMMAND...: when the host's file has this text
+    local got=0
+    cp "$host/$1" "$SCRATCH/was"
+    put "$1" "$2"
+    "${@:3}" || got=$?
+    cp "$SCRATCH/was" "$host/$1"
+    return "$got"
+}
+without() { # FILE COMMAND...
+    local got=0
+    mv "$host/$1" "$SCRATCH/away"
+    "${@:2}" || got=$?
+    mv "$SCRATCH/away" "$host/$1"
+    return "$got"
+}
+
+# Options.
+# shellcheck source=packaging/hpvm-tools/hpvm-verify.bash
+. "$tools/hpvm-verify.bash"
+completes() {
+    COMP_WORDS=(hpvm-verify "$1") COMP_CWORD=1
+    _hpvm_verify
+    [ "${COMPREPLY[*]}" = "$1" ]
+}
+mapfile -t options < <(sed -n '/^while \[ \$# /,/^done/p' "$verify" | grep -oE -e '--[a-z-]+\)' | tr -d ')' | sort -u)
+check "it has options: ${options[*]}" [ ${#options[@]} = 11 ]
+tr -d '\134' <"$tools/hpvm-verify.8" >"$SCRATCH/page"
+for option in "${options[@]}"; do
+    check "--help explains $option" tells 0 "  $option" --help
+    check "the man page explains $option" grep -qE "^\.(B|BR|BI) .*$option" "$SCRATCH/page"
+    check "completion knows $option" completes "$option"
+done
+man --warnings -E UTF-8 -l -Tutf8 -Z "$tools/hpvm-verify.8" >"$SCRATCH/formatted" 2>"$SCRATCH/warnings"
+check "the man page is one" grep -q tCPU "$SCRATCH/formatted"
+check "and has no warnings" [ ! -s "$SCRATCH/warnings" ]
+check "an unknown option" no "no option '--fast'" --fast
+check "no value" no "--cpus needs a value" --cpus
+check "no CPUs" no "name the CPUs"
+for list in a 1- 3-2 1,,2 -1; do
+    check "CPUs that aren't: $list" no "give CPUs such as" --cpus "$list"
+done
+check "too many CPUs" no "name 16 at most" --cpus 1-17
+check "seconds that aren't" no "--seconds 1.5: give a number" --cpus 1 --seconds 1.5
+check "too long a soak" no "from 2 to 300" --cpus 1 --seconds 301
+check "too few rounds" no "from 20 to 10000" --cpus 1 --rounds 19
+check "an unknown step" no "no step 'all'" --cpus 1 --steps bench,all
+
+# What is refused, and the way out. It ends before it changes anything.
+program id 'echo 1000'
+check "not root" no "only root can do this; use sudo" --cpus 1
+program id 'echo 0'
+check "a kernel without the patches" without sys/kernel/debug/hpvm no "the kernel hasn't the hpvm patches" --cpus 1
+check "no such CPU" no "there is no CPU 6; the host has 0-5" --cpus 1,6
+check "CPU 0" no "CPU 0 stays the host's" --cpus 0-1
+check "one that is offline" no "CPU 5 is offline; write 1 to" --cpus 1,5
+check "another VM's" no "CPU 4 is dedicated to qemu-web (pid 812); end that VM" --cpus 3-4
+check "none is left" with $cpus/online 1-4 no "no CPU is left for the host" --cpus 1-3
+check "guests are held" with sys/module/kvm/parameters/hpvm hold no "write 'auto' to" --cpus 1
+check "the host isn't ready" without dev/kvm no "missing  KVM is loaded" --cpus 1
+check "and what to do" said "modprobe kvm_intel"
+check "no tracer" without sys/kernel/tracing/events no "mount -t tracefs" --cpus 1
+mkdir "$host/sys/kernel/tracing/instances/hpvm-verify"
+check "another one runs" no "another hpvm-verify runs" --cpus 1
+rmdir "$host/sys/kernel/tracing/instances/hpvm-verify"
+check "no guest" no "isn't there; install hpvm-tools" --cpus 1 --guest "$SCRATCH/nothing"
+check "no QEMU" no "there is no QEMU 'qemu-nowhere'" --cpus 1 --qemu qemu-nowhere
+program stock "echo \"qemu: -accel kvm,hpvm=on: Property 'kvm-accel.hpvm' not found\" >&2" 'exit 1'
+check "a QEMU without the patches" no "without the hpvm patches" --cpus 1 --qemu stock
+program broken 'echo "qemu: hpvm: this is why" >&2' 'exit 1'
+check "a QEMU that says why it doesn't start" no "hpvm: this is why" --cpus 1 --qemu broken
+check "no directory for the JSON" no "there is no directory $SCRATCH/nowhere" --cpus 1 --output "$SCRATCH/nowhere/it.json"
+check "an address that isn't one" no "give a PCI address" --cpus 1 --device eth0
+check "no such device" no "no PCI device 0000:09:00.0" --cpus 1 --device 09:00.0
+check "a device without an IOMMU" without $device/iommu_group no "boot with intel_iommu=on" --cpus 1 --device 03:00.0
+check "no vfio-pci" without sys/bus/pci/drivers/vfio-pci no "modprobe vfio-pci" --cpus 1 --device 03:00.0
+ln -s ../../drivers/nvme "$host/$device/driver"
+check "a device that the host uses" no "in use by the host, with the driver nvme" --cpus 1 --device 03:00.0
+rm "$host/$device/driver"
+
+# What it says before.
+everything() { (cd "$host" && find . -type f -exec sha256sum {} + && find . | sort); }
+everything >"$SCRATCH/before"
+for shell in dash "busybox sh"; do
+    in_shell() {
+        # shellcheck disable=SC2086  # words
+        $shell "$verify" --qemu qemu --guest "$SCRATCH/bench.elf" "$@" >"$SCRATCH/said" 2>&1
+    }
+    check "$shell: a dry run" in_shell --cpus 1-2 --device 03:00.0 --dry-run
+    check "$shell: names the CPUs" said "On CPUs 1,2 of this host"
+done
+check "it says what the device's driver will be" said "the driver of 0000:03:00.0: vfio-pci"
+check "why there are no selftests" said "no selftests: there are none in /usr/lib/hpvm/selftests"
+check "whose figures vary" said "CPUs 3 share a core with these"
+check "and that all is put back" said "put back at the end, also when it's interrupted"
+mkdir "$SCRATCH/selftests"
+cp "$SCRATCH/bin/qemu" "$SCRATCH/selftests/hpvm_abi_test"
+check "no selftests beside another VM" tells 0 "no selftests: they hold all guests" --cpus 1 --dry-run --selftests "$SCRATCH/selftests"
+check "but without one" without sys/kernel/debug/hpvm/cpu4 tells 0 "on CPU 1: abi" --cpus 1 --dry-run --selftests "$SCRATCH/selftests"
+check "and what they change" said "hpvm_cpus"
+check "a step alone" tells 0 "10000 times" --cpus 1 --dry-run --steps bench
+check "is alone" [ "$(grep -c '^#  - ' "$SCRATCH/said")" = 4 ]
+everything >"$SCRATCH/after"
+check "nothing is changed" cmp "$SCRATCH/before" "$SCRATCH/after"
+check "and no file is left" [ -z "$(ls "$TMPDIR")" ]
+finish
