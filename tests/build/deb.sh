@@ -117,7 +117,7 @@ done
 etc >"$SCRATCH/before"
 inside dpkg -l >"$SCRATCH/debian"
 
-check "they are installed beside Debian's QEMU" install_packages /older/hpvm-tools_0~older_all.deb /older/qemu-system-x86-hpvm_0~older_amd64.deb
+check "they are installed beside Debian's QEMU" install_packages /older/hpvm-tools_0~older_amd64.deb /older/qemu-system-x86-hpvm_0~older_amd64.deb
 check "and nothing of Debian's is gone" is "$(inside dpkg -l | grep -c '^ii  qemu-system-\(x86\|common\|data\) ')" 3
 for name in "${names[@]}"; do
     check "$name: it has no maintainer scripts" \
@@ -150,6 +150,16 @@ for text in '-accel' 'hpvm-cpus' "$hpvm"; do
     check "the man page has $text" grep -qF -- "$text" <(zcat "$root/usr/share/man/man1/$hpvm.1.gz" | tr -d '\134')
 done
 check "hpvm-status says what is missing" refused "missing  the kernel has the hpvm patches" inside hpvm-status --check
+check "and hpvm-verify refuses" refused "the kernel hasn't the hpvm patches" inside hpvm-verify --cpus 1
+for file in bench.elf irq.elf selftests/hpvm_{abi,state,hostile,isolation,ipi}_test; do
+    check "hpvm-verify has $file" test -s "$root/usr/lib/hpvm/$file"
+done
+for file in man/man8/hpvm-verify.8.gz bash-completion/completions/hpvm-verify; do
+    check "there is $file" test -s "$root/usr/share/$file"
+done
+# Without KVM they say so, and don't crash.
+check "the selftests start" refused "1..0 # SKIP" inside /usr/lib/hpvm/selftests/hpvm_abi_test
+check "the guest is what QEMU boots" is "$(answers $hpvm 'info status' -accel tcg -m 64 -kernel /usr/lib/hpvm/bench.elf | grep -c 'VM status: paused')" 1
 
 # AppArmor's parser, on the profile that libvirt makes for each guest.
 local=$root/etc/apparmor.d/local/abstractions/libvirt-qemu
