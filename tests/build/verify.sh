@@ -121,6 +121,10 @@ check "none is left" with $cpus/online 1-4 no "no CPU is left for the host" --cp
 check "guests are held" with sys/module/kvm/parameters/hpvm hold no "write 'auto' to" --cpus 1
 check "the host isn't ready" without dev/kvm no "missing  KVM is loaded" --cpus 1
 check "and what to do" said "modprobe kvm_intel"
+put usr/sbin/libvirtd ''
+chmod +x "$host/usr/sbin/libvirtd"
+check "what only libvirt lacks is no reason" tells 0 "On CPUs 1 of this host" --cpus 1 --dry-run
+rm "$host/usr/sbin/libvirtd"
 check "no tracer" without sys/kernel/tracing/events no "mount -t tracefs" --cpus 1
 mkdir "$host/sys/kernel/tracing/instances/hpvm-verify"
 check "another one runs" no "another hpvm-verify runs" --cpus 1
