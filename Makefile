@@ -36,6 +36,9 @@ bench-overhead: all		## what ordinary VMs pay: instructions per exit, both kerne
 bench: all			## instructions per timer, IPI, EOI...: bare metal, stock, hpvm
 	@scripts/bench
 
+bench-workloads: all		## VM exits under redis, nginx and others, by reason: stock, tuned, hpvm
+	@scripts/bench-workloads
+
 bench-isolation: all		## what a busy host does to a guest's CPU in a minute
 	@scripts/bench-isolation
 
@@ -73,4 +76,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches deb kernel-deb clean help
+.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-workloads bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches deb kernel-deb clean help

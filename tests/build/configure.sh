@@ -26,8 +26,9 @@ echo 9.2.0 >"$SCRATCH/old/qemu/VERSION"
 tar -C "$SCRATCH" -cJf "$SCRATCH/deb/usr/src/linux-source-6.12.tar.xz" linux
 # Somebody else's, which git wouldn't touch.
 tar -C "$SCRATCH" --owner=1234 -cJf "$SCRATCH/files/qemu_1.orig.tar.xz" qemu
-# It's only fetched.
+# These are only fetched.
 echo bochs >"$SCRATCH/files/bochs_1.orig.tar.xz"
+echo load >"$SCRATCH/files/load_1_all.deb"
 for package in deb=linux-source-6.12 guest=linux-image-6.1.0-1-cloud-amd64; do
     printf 'Package: %s\nVersion: 6.12.7-1\nArchitecture: all\nMaintainer: A <a@localhost>\nDescription: test\n' \
         "${package#*=}" >"$SCRATCH/${package%=*}/DEBIAN/control"
@@ -43,6 +44,7 @@ locks() { # VERSION of the Linux package that is locked
     printf 'src:qemu 1 qemu_1.orig.tar.xz %s\n' "$(sum qemu_1.orig.tar.xz)" >"$copy/qemu-hpvm/base.lock"
     printf 'src:bochs 1 bochs_1.orig.tar.xz %s\n' "$(sum bochs_1.orig.tar.xz)" \
         >"$copy/tests/lab/bochs/base.lock"
+    printf '# Of the loads.\nload 1 load_1_all.deb %s\n' "$(sum load_1_all.deb)" >"$copy/tests/lab/loads.lock"
 }
 locks 1
 

@@ -24,6 +24,9 @@
  *   hpvm.disk=N         read N blocks of the NVMe disk on each CPU
  *   hpvm.disk_cycles=N  before that, unbind its driver, reset it, and bind it, N times
  *   hpvm.frames=N       receive N IP packets by the virtio network card
+ *   hpvm.loads=NAME,... Debian's own programs instead, see loads.c, with
+ *   hpvm.interval_ms=N  counted for so long each (3000)
+ *   hpvm.warm_ms=N      when they have run for so long (500)
  *   hpvm.serial=N       write N lines to the PCI serial port, whose interrupt is
  *                       a level-triggered one
  *
@@ -88,6 +91,14 @@ long parameter(const char *name, long otherwise)
 			return strtol(p + length + 1, NULL, 0);
 	}
 	return otherwise;
+}
+
+const char *text_parameter(const char *name)
+{
+	size_t length = strlen(name);
+	const char *p = strstr(cmdline, name);
+
+	return p && p[length] == '=' ? p + length + 1 : NULL;
 }
 
 /* Reads at most size bytes of the file; returns how many. */
@@ -515,6 +526,10 @@ int main(void)
 	if (parameter("hpvm.kexec", 0))
 		start_kernel();
 	plug_cpus(parameter("hpvm.cpus", 1));
+	if (text_parameter("hpvm.loads")) {
+		run_loads(text_parameter("hpvm.loads"));
+		end();
+	}
 	cycle_disk(parameter("hpvm.disk_cycles", 0));
 	if (parameter("hpvm.cpu_cycles", 0))
 		cycle_cpus(parameter("hpvm.cpu_cycles", 0));

@@ -12,6 +12,9 @@ void fail(const char *what);
 /* The number of the kernel's command line that begins with NAME=. */
 long parameter(const char *name, long otherwise);
 
+/* What follows NAME= on it, up to its end, or NULL. */
+const char *text_parameter(const char *name);
+
 /* The sum of the counts in the lines of /proc/interrupts that have this text, or -1. */
 long interrupts(const char *text);
 
@@ -31,5 +34,8 @@ void await_input(void);
 /* busy.c: work beside the timers, with so many MiB of memory, and rests. */
 void start_busy(long mib, long rest_ns);
 void report_busy(void);
+
+/* loads.c: Debian's own programs, one load after the other. */
+void run_loads(const char *names);
 
 #endif

@@ -17,6 +17,12 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIRMWARE = ("/usr/share/seabios/bios-256k.bin",)
 CYCLICTEST = "/usr/bin/cyclictest"
+# Of the packages in loads.lock, for the loads of tests/guest/loads.c.
+LOADS = ("usr/bin/redis-server", "usr/bin/redis-benchmark", "usr/sbin/nginx", "usr/bin/wrk",
+         "usr/bin/ab", "usr/bin/iperf3", "bin/dash")
+LOADS_DATA = ("usr/share/nginx/html/index.html",)
+LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+LOADER = "lib64/ld-linux-x86-64.so.2"
 
 
 class Config:
@@ -53,6 +59,15 @@ class Config:
         found = [self.guest] if self.guest else sorted(glob.glob(pattern))
         return found[-1] if found and os.path.exists(found[-1]) else None
 
+    def loads_debs(self):
+        """The packages of loads.lock, as configure fetched them; or an empty list."""
+        try:
+            with open(os.path.join(self.top, "build", "loads.debs"), encoding="utf-8") as f:
+                found = f.read().split()
+        except FileNotFoundError:
+            return []
+        return found if all(os.path.exists(path) for path in found) else []
+
 
 def die_with_parent():
     """In a new child: end with the runner, even when that is killed by SIGKILL."""
@@ -73,6 +88,8 @@ def missing_inputs(config, scenario, needs):
             return f"{path} is missing; '{way}' makes it"
     if not scenario.bare and not config.guest_deb():
         return f"the guest kernel's package is not in {config.cache}; './configure' fetches it"
+    if scenario.loads and not config.loads_debs():
+        return f"the loads' packages are not in {config.cache}; './configure' fetches them"
     return None
 
 
@@ -215,6 +232,50 @@ def guest_modules(config, names):
     return cpio.bytes()
 
 
+def needed(tree, path):
+    """The libraries that a program or library in the tree asks for, as paths in it."""
+    out = subprocess.run(["readelf", "-d", os.path.join(tree, path)], check=True,
+                         capture_output=True, text=True).stdout
+    found = []
+    for name in re.findall(r"\(NEEDED\) .*\[(.*)\]", out):
+        where = [os.path.join(d, name) for d in LIBRARIES]
+        found += [p for p in where if os.path.exists(os.path.join(tree, p))][:1]
+        if not any(p in found for p in where):
+            raise FileNotFoundError(f"{path} needs {name}, which no package in loads.lock has")
+    return found
+
+
+def loads(config):
+    """Debian's own programs for the guest's loads, as an initramfs to go after guest_initrd():
+    unchanged, from their packages, with the libraries that they need."""
+    target = os.path.join(config.work, "loads.cpio")
+    conf = os.path.join(config.top, "tests", "guest", "nginx.conf")
+    listed = os.path.join(config.top, "build", "loads.debs")
+    with locked(os.path.join(config.work, "lock")):
+        if newer(target, listed, conf, __file__):
+            return target
+        cpio, seen, todo = Cpio(), set(), list(LOADS)
+        with tempfile.TemporaryDirectory(dir=config.work) as tree:
+            for deb in config.loads_debs():
+                subprocess.run(["dpkg-deb", "-x", deb, tree], check=True)
+            while todo:
+                path = todo.pop()
+                if path not in seen:
+                    seen.add(path)
+                    todo += needed(tree, path)
+            for path in [*sorted(seen), *LOADS_DATA]:
+                cpio.copy(path, os.path.realpath(os.path.join(tree, path)))
+            cpio.copy(LOADER, os.path.realpath(os.path.join(tree, LIBRARIES[0],
+                                                            os.path.basename(LOADER))))
+        cpio.copy("etc/nginx.conf", conf, 0o644)
+        cpio.file("etc/passwd", b"root:x:0:0:root:/:/bin/dash\n")
+        cpio.file("etc/group", b"root:x:0:\n")
+        for directory in ("run", "tmp", "var/lib/nginx", "var/log/nginx"):
+            cpio.directory(directory)
+        write(target, cpio.bytes())
+        return target
+
+
 @contextlib.contextmanager
 def locked(path, wait=True):
     """Hold a lock file, against other threads and other runners alike."""
@@ -279,6 +340,8 @@ def overlay(config, scenario, settings):
     cpio.file("settings", "".join(lines).encode())
     if scenario.modules:
         cpio.file("guest/modules", guest_modules(config, scenario.modules.split()))
+    if scenario.loads:
+        cpio.copy("guest/loads", loads(config), 0o644)
     for pattern in scenario.files.split():
         pattern = pattern.format(cache=config.cache, build=config.build, top=config.top)
         found = [p for p in sorted(glob.glob(pattern)) if os.path.isfile(p)]

@@ -240,7 +240,7 @@ linux_guest() {
     append="console=ttyS0 quiet nokaslr mitigations=off panic=-1 reboot=k"
     append="$append cryptomgr.notests initcall_blacklist=load_system_certificate_list $1"
     shift
-    cat /guest/initrd /guest/modules >/run/initrd 2>/dev/null
+    cat /guest/initrd /guest/modules /guest/loads >/run/initrd 2>/dev/null
     start_guest -kernel /guest/vmlinuz -initrd /run/initrd -append "$append" "$@"
 }
 
@@ -988,6 +988,92 @@ measure_ipis() {
 
 # exits_besides_ipis: of the last count_report.
 exits_besides_ipis() { echo $(($(exits_total) - ICR_WRITES)); }
+
+# --- loads: Debian's own programs in the guest ----------------------------------
+
+# Which (tests/guest/loads.c), how the guest idles meanwhile (poll, default), and for how long
+# each is counted. A guest of one vCPU runs MORE_LOADS, too.
+: "${LOADS:=redis}" "${IDLES:=default}" "${INTERVAL_MS:=3000}"
+
+# guest_reached LOAD.WHERE: guest_said without a process, which quiet intervals don't bear; or it
+# has ended.
+guest_reached() {
+    while read -r said; do
+        case $said in *"hpvm: $1="*) return ;; esac
+    done <$GUEST_LOG
+    guest_ended
+}
+
+# measure_loads SUFFIX QEMU-ARGUMENT...: a Linux guest with $VCPUS vCPUs runs $LOADS, once for each
+# of $IDLES. With PIN_CPU set the vCPUs are pinned.
+measure_loads() {
+    suffix=$1
+    shift
+    [ "$VCPUS" != 1 ] || LOADS="$MORE_LOADS $LOADS"
+    MORE_LOADS=
+    for idle in $IDLES; do
+        run_loads "$idle" "$idle$suffix" "$@"
+    done
+}
+
+# run_loads IDLE NAME QEMU-ARGUMENT...: the exits of each load are counted as LOAD-$VCPUS.NAME.
+run_loads() {
+    idle=$1
+    case_name=$2
+    shift 2
+    if [ ! -p /run/input ]; then
+        mkfifo /run/input
+        exec 8<>/run/input
+    fi
+    SERIAL_INPUT=/run/input
+    case $idle in poll) idle=idle=poll ;; *) idle= ;; esac
+    case " $LOADS " in
+    *" disk "*)
+        set -- "$@" -drive "if=none,id=disk,driver=null-co,size=64M,read-zeroes=on" \
+            -device nvme,drive=disk,serial=lab
+        ;;
+    esac
+    # shellcheck disable=SC2086  # blanks between them
+    linux_guest "$idle hpvm.loads=$(echo $LOADS | tr ' ' ,) hpvm.interval_ms=$INTERVAL_MS" \
+        -m 256 -smp "$VCPUS" "$@"
+    if [ -n "$PIN_CPU" ]; then
+        check "$case_name: the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
+    fi
+    for load in $LOADS; do
+        run_load "$load" "$load-$VCPUS.$case_name" || break
+    done
+    wait_guest 30
+    is "$case_name: QEMU ended well" $? 0
+}
+
+run_load() {
+    load=$1
+    name=$2
+    wait_for 180 guest_reached "$load.ready"
+    echo >&8
+    wait_for 240 guest_reached "$load.warm"
+    check "$name: the load is warm" guest_said "hpvm: $load.warm=" || return
+    case $ACCEL in *hpvm=on*) check "$name: the guest is direct" wait_for 20 all_direct ;; esac
+    count_start
+    ipis=$(direct_ipis)
+    stage "$name: exits are counted"
+    echo >&8
+    wait_for 240 guest_reached "$load.counted"
+    check "$name: the load went on to its end" guest_said "hpvm: $load.counted=" || return
+    # Of the load's last seconds, not of the interval alone.
+    data "$name.ipis $(($(direct_ipis) - ipis))"
+    # The two counts are read one after the other, and the guest isn't at its end.
+    qmp stop >/dev/null
+    check "$name: exits were counted" count_report "$name"
+    count_end
+    qmp cont >/dev/null
+    data "$name.exits_total $(exits_total)"
+    data "$name.besides_ipis $(exits_besides_ipis)"
+    figure_list "$load\.\([a-zA-Z0-9_]*\)" >/run/figures
+    data_of_figures "$name."
+    check "$name: requests were done" [ "$(figure "$load.marked_requests")" -gt 0 ]
+    note "$name: $(exits_said); $(figure "$load.marked_requests") requests"
+}
 
 # measure_exits NAME: what CPUID and WRMSR exits cost in an ordinary VM, by
 # tests/guest/exits.c: one run whose exits are counted, and one without the tracer, whose

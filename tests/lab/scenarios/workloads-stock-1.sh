@@ -1,0 +1,11 @@
+# shellcheck shell=sh
+#: title   redis, nginx and others in a guest of 1 vCPU: stock KVM as it comes
+#: kernel  stock
+#: cpus    2
+#: loads   yes
+#: timeout 1000
+#: groups  workloads check
+
+VCPUS=1
+ACCEL=kvm
+measure_loads "" -accel $ACCEL -cpu "$LINUX_CPU"

@@ -1,0 +1,18 @@
+# shellcheck shell=sh
+#: title   redis, nginx and others in a guest of 4 vCPUs: stock KVM tuned as well as it goes
+#: kernel  stock
+#: cpus    5
+#: cmdline isolcpus=domain,managed_irq,1-4 nohz_full=1-4 rcu_nocbs=1-4 irqaffinity=0
+#: loads   yes
+#: timeout 2400
+#: groups  workloads
+
+# Whether it's better that CPU 0 is awake, for timers to move there, depends on the load. IPIs
+# are ICR writes, as in messages-stock.
+VCPUS=4
+PIN_CPU=1
+ACCEL=kvm
+set -- -accel $ACCEL -cpu "$LINUX_CPU,kvm-pv-ipi=off" -overcommit cpu-pm=on
+measure_loads "" "$@"
+keep_awake
+measure_loads -awake "$@"
