@@ -18,19 +18,19 @@ HOST = {"vmx": vmx, "svm": svm}[LAB]
 RESULTS = os.path.join(TOP, "build", "results")
 
 
-def run_lab(scenarios, settings, wanted=None):
-    """Run the scenarios, if there are any; returns their results by name, or those of the ones
-    that are wanted, and whether all went well.
+def run_lab(scenarios, settings, lab=LAB, run=True):
+    """Run the scenarios, or take what an earlier run has left; returns their results by name,
+    and whether all went well.
 
     Their progress goes to standard error, so that standard output is the table's.
     """
-    command = [os.path.join(TOP, "tests", "lab", "run"), "--lab", LAB, *scenarios]
+    command = [os.path.join(TOP, "tests", "lab", "run"), "--lab", lab, *scenarios]
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
-    status = subprocess.run(command, stdout=sys.stderr, check=False).returncode if scenarios else 0
+    status = subprocess.run(command, stdout=sys.stderr, check=False).returncode if run else 0
     results = {}
-    for scenario in wanted or scenarios:
-        directory = scenario if LAB == "vmx" else f"{scenario}.{LAB}"
+    for scenario in scenarios:
+        directory = scenario if lab == "vmx" else f"{scenario}.{lab}"
         path = os.path.join(TOP, "build", "lab", directory, "result.json")
         try:
             with open(path, encoding="utf-8") as f:
@@ -41,9 +41,9 @@ def run_lab(scenarios, settings, wanted=None):
     return results, not status
 
 
-def exit_reasons(config):
+def exit_reasons(config, lab=LAB):
     """The lab's exit reasons, number to name, as Linux spells them."""
-    path = f"src/linux-base/arch/x86/include/uapi/asm/{LAB}.h"
+    path = f"src/linux-base/arch/x86/include/uapi/asm/{lab}.h"
     with open(os.path.join(config.cache, path), encoding="utf-8") as f:
         found = re.findall(r"#define (?:EXIT_REASON|SVM_EXIT)_(\w+)\s+(\d\w*)\b", f.read())
     return {int(number, 0): name for name, number in found}

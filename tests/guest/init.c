@@ -25,8 +25,8 @@
  *   hpvm.disk_cycles=N  before that, unbind its driver, reset it, and bind it, N times
  *   hpvm.frames=N       receive N IP packets by the virtio network card
  *   hpvm.loads=NAME,... Debian's own programs instead, see loads.c, with
- *   hpvm.interval_ms=N  counted for so long each (3000)
- *   hpvm.warm_ms=N      when they have run for so long (500)
+ *   hpvm.interval_ms=N  counted for so long each (2000)
+ *   hpvm.warm_ms=N      when they have run for so long (1000)
  *   hpvm.serial=N       write N lines to the PCI serial port, whose interrupt is
  *                       a level-triggered one
  *

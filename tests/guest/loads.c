@@ -11,6 +11,9 @@
  *   NAME.warm=1      the clients without an end have run for a while, and then for one interval
  *                    that nobody counts the exits of; a line
  *   NAME.counted=1   and for another one, between two marks. They go on after it
+ *
+ * With hpvm.remote=1 the clients are on another machine, which starts them when the server is
+ * there, before the line that NAME.warm awaits; with hpvm.network=1 the network card is up.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -328,7 +331,9 @@ static void ab_latency(const char *name)
 	FILE *f = fopen("/tmp/ab.csv", "r");
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%d,%lf", &percent, &ms) == 2 && (percent == 50 || percent == 99)) {
+		if (sscanf(line, "%d,%lf", &percent, &ms) != 2)
+			continue;
+		if (percent == 50 || percent == 99) {
 			printf("hpvm: %s.p%d_us=%.0f\n", name, percent, ms * 1000);
 			found++;
 		}
@@ -338,28 +343,29 @@ static void ab_latency(const char *name)
 	fclose(f);
 }
 
-#define REDIS "/usr/bin/redis-server --save \"\" --bind 127.0.0.1"
+#define REDIS "/usr/bin/redis-server --save \"\" --protected-mode no"
 #define REDIS_CLIENT "/usr/bin/redis-benchmark --csv -c 16 -r 10000 "
+#define FILL_LIST "EVAL \"for i=1,100 do redis.call('rpush','list',i) end return 'ok'\" 0\r\n"
 #define NGINX "/usr/sbin/nginx -c /etc/nginx.conf -g daemon%20off;"
 #define URL "http://127.0.0.1:80/index.html"
 
 static const struct load loads[] = {
 	{
 		.name = "redis", .server = REDIS, .port = 6379,
-		.prepare = "EVAL \"for i=1,100 do redis.call('rpush','list',i) end return 'ok'\" 0\r\n",
-		.sample = { REDIS_CLIENT "-n 1500 -t get", REDIS_CLIENT "-n 1500 -t set",
-			REDIS_CLIENT "-n 1500 lrange list 0 99" },
+		.prepare = FILL_LIST,
+		.sample = { REDIS_CLIENT "-n 1000 -t get", REDIS_CLIENT "-n 1000 -t set",
+			REDIS_CLIENT "-n 1000 lrange list 0 99" },
 		.clients = { REDIS_CLIENT "-n 100000000 -t get", REDIS_CLIENT "-n 100000000 -t set",
 			REDIS_CLIENT "-n 100000000 lrange list 0 99" },
 		.requests = redis_requests, .latency = redis_latency,
 	}, {
 		.name = "nginx", .server = NGINX, .port = 80,
-		.sample = { "/usr/bin/wrk -t 1 -c 16 -d 2s --latency " URL },
+		.sample = { "/usr/bin/wrk -t 1 -c 16 -d 1s --latency " URL },
 		.clients = { "/usr/bin/wrk -t 1 -c 16 -d 10000s " URL },
 		.requests = nginx_requests, .latency = wrk_latency,
 	}, {
 		.name = "ab", .server = NGINX, .port = 80,
-		.sample = { "/usr/bin/ab -n 1500 -c 16 -e /tmp/ab.csv " URL },
+		.sample = { "/usr/bin/ab -n 1000 -c 16 -e /tmp/ab.csv " URL },
 		.clients = { "/usr/bin/ab -n 200000 -c 16 " URL },
 		.requests = nginx_requests, .latency = ab_latency,
 	}, {
@@ -384,19 +390,26 @@ static void lo_up(void)
 	close(fd);
 }
 
-static const char *const irqs[] = { "LOC:", "RES:", "CAL:", "NMI:" };
+/* Lines of /proc/interrupts; the last ones are the network card's. */
+static const struct {
+	const char *text, *name;
+} irqs[] = {
+	{ "LOC:", "LOC" }, { "RES:", "RES" }, { "CAL:", "CAL" }, { "NMI:", "NMI" },
+	{ "virtio", "card" },
+};
 
-#define IRQS (sizeof(irqs) / sizeof(irqs[0]))
+#define COUNT(array) ((long)(sizeof(array) / sizeof(*(array))))
+#define IRQS COUNT(irqs)
 
 /* Lets the clients run on for so long; says what was done then, between two marks if asked. */
 static void interval(const struct load *load, const char *what, long ms, bool marked)
 {
 	long before[IRQS], requests, ns;
 	uint64_t ticks;
-	size_t i;
+	long i;
 
 	for (i = 0; i < IRQS; i++)
-		before[i] = interrupts(irqs[i]);
+		before[i] = interrupts(irqs[i].text);
 	requests = load->requests();
 	ns = now_ns();
 	ticks = tsc();
@@ -412,9 +425,12 @@ static void interval(const struct load *load, const char *what, long ms, bool ma
 	printf("hpvm: %s.%s_ticks=%llu\n", load->name, what, (unsigned long long)ticks);
 	printf("hpvm: %s.%s_us=%ld\n", load->name, what, ns / 1000);
 	for (i = 0; i < IRQS; i++)
-		printf("hpvm: %s.%s_%.3s=%ld\n", load->name, what, irqs[i],
-		       interrupts(irqs[i]) - before[i]);
+		printf("hpvm: %s.%s_%s=%ld\n", load->name, what, irqs[i].name,
+		       interrupts(irqs[i].text) - before[i]);
 }
+
+/* The clients are elsewhere, and come when it's warm. */
+static bool remote;
 
 static void run(const struct load *load, long warm_ms, long ms)
 {
@@ -438,7 +454,7 @@ static void run(const struct load *load, long warm_ms, long ms)
 		query = -1;
 		rest(100);
 	}
-	for (i = 0; i < MAX_CLIENTS && load->sample[i]; i++) {
+	for (i = 0; i < MAX_CLIENTS && load->sample[i] && !remote; i++) {
 		log_of(log, sizeof(log), load->name, i);
 		clients[i] = start(load->sample[i], log);
 	}
@@ -449,7 +465,7 @@ static void run(const struct load *load, long warm_ms, long ms)
 			fail("a client's status");
 		}
 	}
-	if (load->latency)
+	if (load->latency && !remote)
 		load->latency(load->name);
 	if (load->work) {
 		*done = 0;
@@ -458,12 +474,14 @@ static void run(const struct load *load, long warm_ms, long ms)
 			load->work();
 		count++;
 	}
-	for (; count < MAX_CLIENTS && load->clients[count]; count++) {
+	for (; count < MAX_CLIENTS && load->clients[count] && !remote; count++) {
 		log_of(log, sizeof(log), load->name, count);
 		clients[count] = start(load->clients[count], log);
 	}
-	rest(warm_ms);
-	interval(load, "alone", ms, false);
+	if (!remote) {
+		rest(warm_ms);
+		interval(load, "alone", ms, false);
+	}
 	printf("hpvm: %s.warm=1\n", load->name);
 	await_line();
 	rest(300);
@@ -518,11 +536,13 @@ static void touch(void)
 
 void run_loads(const char *names)
 {
-	long warm_ms = parameter("hpvm.warm_ms", 500), ms = parameter("hpvm.interval_ms", 3000);
+	long warm_ms = parameter("hpvm.warm_ms", 1000), ms = parameter("hpvm.interval_ms", 2000);
 	char list[256], *name, *next;
-	size_t i;
+	long i;
 
-	snprintf(list, sizeof(list), "%.*s", (int)strcspn(names, " \n"), names);
+	remote = parameter("hpvm.remote", 0);
+	snprintf(list, sizeof(list), "%s", names);
+	list[strcspn(list, "\n ")] = '\0';
 	mkdir("/tmp", 0777);
 	mkdir("/run", 0755);
 	lo_up();
@@ -536,13 +556,15 @@ void run_loads(const char *names)
 			touch();
 			continue;
 		}
-		for (i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+		for (i = 0; i < COUNT(loads); i++) {
 			if (!strcmp(name, loads[i].name))
 				break;
 		}
 		errno = ENOENT;
-		if (i == sizeof(loads) / sizeof(loads[0]))
+		if (i == COUNT(loads))
 			fail(name);
 		run(&loads[i], warm_ms, ms);
 	}
+	/* So long the host may ask QEMU. */
+	await_line();
 }

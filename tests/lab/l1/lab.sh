@@ -992,8 +992,8 @@ exits_besides_ipis() { echo $(($(exits_total) - ICR_WRITES)); }
 # --- loads: Debian's own programs in the guest ----------------------------------
 
 # Which (tests/guest/loads.c), how the guest idles meanwhile (poll, default), and for how long
-# each is counted. A guest of one vCPU runs MORE_LOADS, too.
-: "${LOADS:=redis}" "${IDLES:=default}" "${INTERVAL_MS:=3000}"
+# each is counted.
+: "${LOADS:=redis}" "${IDLES:=default}" "${INTERVAL_MS:=2000}"
 
 # guest_reached LOAD.WHERE: guest_said without a process, which quiet intervals don't bear; or it
 # has ended.
@@ -1005,14 +1005,15 @@ guest_reached() {
 }
 
 # measure_loads SUFFIX QEMU-ARGUMENT...: a Linux guest with $VCPUS vCPUs runs $LOADS, once for each
-# of $IDLES. With PIN_CPU set the vCPUs are pinned.
+# of $IDLES, and the first of them $MORE_LOADS, too. With PIN_CPU set the vCPUs are pinned.
 measure_loads() {
     suffix=$1
     shift
-    [ "$VCPUS" != 1 ] || LOADS="$MORE_LOADS $LOADS"
+    now="$LOADS $MORE_LOADS"
     MORE_LOADS=
     for idle in $IDLES; do
         run_loads "$idle" "$idle$suffix" "$@"
+        now=$LOADS
     done
 }
 
@@ -1026,22 +1027,23 @@ run_loads() {
         exec 8<>/run/input
     fi
     SERIAL_INPUT=/run/input
-    case $idle in poll) idle=idle=poll ;; *) idle= ;; esac
-    case " $LOADS " in
+    case $idle in poll*) idle=idle=$idle ;; *) idle= ;; esac
+    case " $now " in
     *" disk "*)
         set -- "$@" -drive "if=none,id=disk,driver=null-co,size=64M,read-zeroes=on" \
             -device nvme,drive=disk,serial=lab
         ;;
     esac
     # shellcheck disable=SC2086  # blanks between them
-    linux_guest "$idle hpvm.loads=$(echo $LOADS | tr ' ' ,) hpvm.interval_ms=$INTERVAL_MS" \
+    linux_guest "$idle hpvm.loads=$(echo $now | tr ' ' ,) hpvm.interval_ms=$INTERVAL_MS" \
         -m 256 -smp "$VCPUS" "$@"
     if [ -n "$PIN_CPU" ]; then
         check "$case_name: the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
     fi
-    for load in $LOADS; do
+    for load in $now; do
         run_load "$load" "$load-$VCPUS.$case_name" || break
     done
+    ! guest_alive || echo >&8
     wait_guest 30
     is "$case_name: QEMU ended well" $? 0
 }
@@ -1054,12 +1056,14 @@ run_load() {
     wait_for 240 guest_reached "$load.warm"
     check "$name: the load is warm" guest_said "hpvm: $load.warm=" || return
     case $ACCEL in *hpvm=on*) check "$name: the guest is direct" wait_for 20 all_direct ;; esac
+    [ -z "$CLIENT" ] || check "$name: the clients run" start_clients "$load"
     count_start
     ipis=$(direct_ipis)
     stage "$name: exits are counted"
     echo >&8
     wait_for 240 guest_reached "$load.counted"
     check "$name: the load went on to its end" guest_said "hpvm: $load.counted=" || return
+    [ -z "$CLIENT" ] || check "$name: so did the clients" end_clients
     # Of the load's last seconds, not of the interval alone.
     data "$name.ipis $(($(direct_ipis) - ipis))"
     # The two counts are read one after the other, and the guest isn't at its end.
@@ -1073,6 +1077,63 @@ run_load() {
     data_of_figures "$name."
     check "$name: requests were done" [ "$(figure "$load.marked_requests")" -gt 0 ]
     note "$name: $(exits_said); $(figure "$load.marked_requests") requests"
+}
+
+# measure_served NAME QEMU-ARGUMENT...: the same of servers in a guest whose clients are this
+# host's, by the network: $CARD is the card on this side.
+measure_served() {
+    case_name=$1
+    shift
+    now=$LOADS CLIENT=/run/clients
+    if [ ! -d "$CLIENT" ]; then
+        mkdir "$CLIENT"
+        (cd "$CLIENT" && cpio -i -d </guest/loads)
+    fi
+    run_loads "poll hpvm.network=1 hpvm.remote=1" "$case_name" "$@"
+}
+
+# served_by_cards QEMU-ARGUMENT...: by QEMU's own virtio card, and by an assigned one.
+served_by_cards() {
+    # shellcheck disable=SC2016  # that's for the script
+    printf '#!/bin/sh\nifconfig "$1" up\n' >/run/tap-up
+    chmod +x /run/tap-up
+    CARD=tap0
+    measure_served virtio "$@" -netdev tap,id=net,ifname=tap0,script=/run/tap-up,downscript=no \
+        -device virtio-net-pci,netdev=net,romfile=
+    check "the card can be assigned" assign_device 0000:00:07.0
+    # The only one that is left.
+    for card in /sys/class/net/eth*; do
+        CARD=${card##*/}
+    done
+    # shellcheck disable=SC2086  # several words
+    measure_served nic "$@" $ASSIGNED
+}
+
+# start_clients LOAD: until they're killed; in a second they are warm.
+start_clients() {
+    ifconfig "$CARD" 192.168.7.1 netmask 255.255.255.0 up
+    wait_for 20 ping -q -c 1 -W 1 192.168.7.2 || return
+    benchmark="redis-benchmark -h 192.168.7.2 -c 16 -r 10000 -n 100000000"
+    case $1 in
+    redis)
+        for what in "-t get" "-t set" "lrange list 0 99"; do
+            # shellcheck disable=SC2086  # several words
+            chroot "$CLIENT" /usr/bin/$benchmark $what >/run/client.log 2>&1 &
+        done
+        ;;
+    nginx)
+        chroot "$CLIENT" /usr/bin/wrk -t 1 -c 16 -d 10000s http://192.168.7.2:80/index.html \
+            >/run/client.log 2>&1 &
+        ;;
+    esac
+    sleep 2
+    pidof redis-benchmark wrk >/dev/null
+}
+end_clients() {
+    pidof redis-benchmark wrk >/dev/null && killall -q -9 redis-benchmark wrk
+    # The one that isn't there is no failure.
+    pidof redis-benchmark wrk && return 1
+    return 0
 }
 
 # measure_exits NAME: what CPUID and WRMSR exits cost in an ordinary VM, by

@@ -8,5 +8,6 @@
 #: atmost  0.001 workloads-stock-1 redis-1.default.besides_ipis
 
 VCPUS=1
+MORE_LOADS=$ONE_VCPU_LOADS
 ACCEL=kvm,hpvm=on,hpvm-cpus=1
 measure_loads "" -accel $ACCEL -cpu "$LINUX_CPU"

@@ -7,5 +7,6 @@
 #: groups  workloads check
 
 VCPUS=1
+MORE_LOADS=$ONE_VCPU_LOADS
 ACCEL=kvm
 measure_loads "" -accel $ACCEL -cpu "$LINUX_CPU"

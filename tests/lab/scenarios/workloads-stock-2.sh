@@ -7,5 +7,6 @@
 #: groups  workloads
 
 VCPUS=2
+IDLES=${IDLES%% *}
 ACCEL=kvm
 measure_loads "" -accel $ACCEL -cpu "$LINUX_CPU"

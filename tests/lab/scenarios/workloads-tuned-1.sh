@@ -7,9 +7,9 @@
 #: timeout 1400
 #: groups  workloads
 
-# Whether it's better that CPU 0 is awake, for timers to move there, depends on the load. IPIs
-# are ICR writes, as in messages-stock.
+# Whether it's better that CPU 0 is awake, for timers to move there, depends on the load.
 VCPUS=1
+MORE_LOADS=$ONE_VCPU_LOADS
 PIN_CPU=1
 ACCEL=kvm
 set -- -accel $ACCEL -cpu "$LINUX_CPU,kvm-pv-ipi=off" -overcommit cpu-pm=on
