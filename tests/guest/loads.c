@@ -360,13 +360,13 @@ static const struct load loads[] = {
 		.requests = redis_requests, .latency = redis_latency,
 	}, {
 		.name = "nginx", .server = NGINX, .port = 80,
-		.sample = { "/usr/bin/wrk -t 1 -c 16 -d 1s --latency " URL },
-		.clients = { "/usr/bin/wrk -t 1 -c 16 -d 10000s " URL },
+		.sample = { "/usr/bin/wrk -t 1 -c 64 -d 1s --latency " URL },
+		.clients = { "/usr/bin/wrk -t 1 -c 64 -d 10000s " URL },
 		.requests = nginx_requests, .latency = wrk_latency,
 	}, {
 		.name = "ab", .server = NGINX, .port = 80,
-		.sample = { "/usr/bin/ab -n 1000 -c 16 -e /tmp/ab.csv " URL },
-		.clients = { "/usr/bin/ab -n 200000 -c 16 " URL },
+		.sample = { "/usr/bin/ab -n 1000 -c 64 -e /tmp/ab.csv " URL },
+		.clients = { "/usr/bin/ab -n 200000 -c 64 " URL },
 		.requests = nginx_requests, .latency = ab_latency,
 	}, {
 		.name = "iperf3", .server = "/usr/bin/iperf3 -s -B 127.0.0.1", .port = 5201,

@@ -1122,7 +1122,7 @@ start_clients() {
         done
         ;;
     nginx)
-        chroot "$CLIENT" /usr/bin/wrk -t 1 -c 16 -d 10000s http://192.168.7.2:80/index.html \
+        chroot "$CLIENT" /usr/bin/wrk -t 1 -c 64 -d 10000s http://192.168.7.2:80/index.html \
             >/run/client.log 2>&1 &
         ;;
     esac
