@@ -3,7 +3,7 @@
 #: kernel  hpvm
 #: cpus    2
 #: loads   yes
-#: timeout 1000
+#: timeout 2000
 #: groups  workloads check
 #: atmost  0.001 workloads-stock-1 redis-1.default.besides_ipis
 

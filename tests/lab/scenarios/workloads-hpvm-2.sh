@@ -3,7 +3,7 @@
 #: kernel  hpvm
 #: cpus    3
 #: loads   yes
-#: timeout 1200
+#: timeout 1500
 #: groups  workloads
 
 VCPUS=2

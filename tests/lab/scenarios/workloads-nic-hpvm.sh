@@ -9,7 +9,7 @@
 #: devices -device virtio-net-pci,netdev=guest,addr=7,iommu_platform=on,disable-legacy=on,romfile=
 #: devices -device virtio-net-pci,netdev=host,addr=8,romfile=
 #: loads   yes
-#: timeout 900
+#: timeout 1800
 #: groups  workloads
 
 VCPUS=1

@@ -10,7 +10,7 @@
 #: devices -device virtio-net-pci,netdev=host,addr=8,romfile=
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: loads   yes
-#: timeout 900
+#: timeout 1800
 #: groups  workloads
 
 VCPUS=1

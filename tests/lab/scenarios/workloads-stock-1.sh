@@ -3,7 +3,7 @@
 #: kernel  stock
 #: cpus    2
 #: loads   yes
-#: timeout 1000
+#: timeout 2000
 #: groups  workloads check
 
 VCPUS=1

@@ -3,7 +3,7 @@
 #: kernel  stock
 #: cpus    5
 #: loads   yes
-#: timeout 1800
+#: timeout 2700
 #: groups  workloads
 
 VCPUS=4

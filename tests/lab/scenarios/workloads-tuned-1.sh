@@ -4,7 +4,7 @@
 #: cpus    2
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: loads   yes
-#: timeout 1400
+#: timeout 2400
 #: groups  workloads
 
 # Whether it's better that CPU 0 is awake, for timers to move there, depends on the load.

@@ -4,7 +4,7 @@
 #: cpus    3
 #: cmdline isolcpus=domain,managed_irq,1-2 nohz_full=1-2 rcu_nocbs=1-2 irqaffinity=0
 #: loads   yes
-#: timeout 1600
+#: timeout 1800
 #: groups  workloads
 
 # IPIs are ICR writes, as in messages-stock.

@@ -4,7 +4,7 @@
 #: cpus    5
 #: cmdline isolcpus=domain,managed_irq,1-4 nohz_full=1-4 rcu_nocbs=1-4 irqaffinity=0
 #: loads   yes
-#: timeout 2400
+#: timeout 3000
 #: groups  workloads
 
 # IPIs are ICR writes, as in messages-stock.
