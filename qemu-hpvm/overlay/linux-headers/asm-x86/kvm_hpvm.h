@@ -233,7 +233,7 @@ struct kvm_hpvm_state {
 	__u64 since_timer_ns;	/* since the last of them that found the guest's timer
 				 * to have fired or been armed anew; 0: none has
 				 */
-	__u64 reserved[1];
+	__u64 reserved;
 };
 
 #define KVM_HPVM_GET_STATE		_IOR(KVMIO, 0xf2, struct kvm_hpvm_state)

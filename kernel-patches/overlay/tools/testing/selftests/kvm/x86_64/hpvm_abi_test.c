@@ -601,7 +601,6 @@ TEST(get_state)
 {
 	struct kvm_vcpu *vcpu = bindable_vcpu();
 	struct kvm_hpvm_state state = hpvm_state(vcpu);
-	int i;
 
 	EXPECT_EQ(KVM_HPVM_NO_CPU, state.pcpu);
 	EXPECT_EQ(KVM_HPVM_STATE_UNBOUND, state.state);
@@ -627,8 +626,7 @@ TEST(get_state)
 	EXPECT_EQ(0, state.slow_exits);
 	EXPECT_EQ(0, state.quiet_ns);
 	EXPECT_EQ(0, state.since_timer_ns);
-	for (i = 0; i < ARRAY_SIZE(state.reserved); i++)
-		EXPECT_EQ(0, state.reserved[i]);
+	EXPECT_EQ(0, state.reserved);
 	if (kvm_check_cap(KVM_CAP_X86_HPVM) & KVM_HPVM_F_TIMER_ONESHOT)
 		EXPECT_NE(0, state.apic_bus_khz);
 
