@@ -133,7 +133,10 @@ for shell in dash "busybox sh"; do
     check "$shell: and when its timer went on" said "       2.5        0.4"
 done
 check "JSON of where they are" json '[v["guest"] for v in d] == ["sleeps", "spins with interrupts off", "works", "is not in the guest"] and d[0]["seconds_since_timer"] == 0.4 and d[3]["seconds_since_exit"] is None' --where --json
-put $debugfs/kvm/900-8/hpvm_vcpus ''
+put $debugfs/kvm/812-10/hpvm_vcpus "$(look 0 0xffffffff81c0a1d4 0 1)"
+check "in MWAIT, with interrupts off, it sleeps" tells 0 "  sleeps" "$status" --where
+rm "$host/$debugfs"/kvm/*/hpvm_vcpus
+check "none is bound" tells 0 "No vCPU is bound" "$status" --where
 check "two questions at a time" tells 2 "one at a time" "$status" --where --check
 
 # Watching: until it is interrupted.

@@ -77,7 +77,7 @@ enum hpvm_work {
  * @rip:	the guest's
  * @rflags:	likewise
  * @cpl:	likewise
- * @halted:	it sleeps in HLT, or is right behind one
+ * @halted:	it sleeps in HLT or MWAIT, or is right behind one
  */
 struct hpvm_vcpu_status {
 	int	id;

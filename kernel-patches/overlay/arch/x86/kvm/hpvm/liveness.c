@@ -41,18 +41,28 @@ void kvm_hpvm_note_timer(struct kvm_vcpu *vcpu)
 	this_cpu_write(hpvm_pcpu.vcpu.last_timer, now);
 }
 
-/*
- * Does it sleep?  HLT doesn't exit, and on SVM nothing else tells: RIP is behind it, also
- * while it sleeps (APM vol. 2 15.5.2; SDM vol. 3C 27.3.3).
- */
-static bool halted(struct kvm_vcpu *vcpu)
+/* Are the bytes before RIP these?  Looking may set Accessed bits in the guest's tables. */
+static bool is_behind(struct kvm_vcpu *vcpu, const u8 *opcode, unsigned int size)
 {
 	struct x86_exception e;
-	u8 opcode;
+	u8 bytes[3];
 
-	return kvm_get_rflags(vcpu) & X86_EFLAGS_IF &&
-	       !kvm_read_guest_virt(vcpu, kvm_get_linear_rip(vcpu) - 1, &opcode, 1, &e) &&
-	       opcode == 0xf4;
+	return !kvm_read_guest_virt(vcpu, kvm_get_linear_rip(vcpu) - size, bytes, size, &e) &&
+	       !memcmp(bytes, opcode, size);
+}
+
+/*
+ * Does it sleep?  Neither HLT nor MWAIT exits, and on SVM nothing else tells: RIP is behind
+ * it, also while it sleeps (APM vol. 2 15.5.2; SDM vol. 3C 27.3.3).  MWAIT may wake up with
+ * interrupts off, too (ECX bit 0), which Linux uses.
+ */
+static bool sleeps(struct kvm_vcpu *vcpu)
+{
+	static const u8 hlt[] = { 0xf4 }, mwait[] = { 0x0f, 0x01, 0xc9 };
+
+	if (is_behind(vcpu, mwait, sizeof(mwait)))
+		return true;
+	return kvm_get_rflags(vcpu) & X86_EFLAGS_IF && is_behind(vcpu, hlt, sizeof(hlt));
 }
 
 /* KVM_REQ_HPVM: tell whoever has asked.  vCPU loaded, may sleep. */
@@ -63,7 +73,7 @@ void kvm_hpvm_sample(struct kvm_vcpu *vcpu)
 	if (!READ_ONCE(s->sample))
 		return;
 	s->rip = vcpu->arch.guest_state_protected ? 0 : kvm_rip_read(vcpu);
-	s->halted = !vcpu->arch.guest_state_protected && halted(vcpu);
+	s->halted = !vcpu->arch.guest_state_protected && sleeps(vcpu);
 	s->rflags = kvm_get_rflags(vcpu);
 	s->cpl = kvm_x86_call(get_cpl)(vcpu);
 	/* Pairs with the acquire in show_vcpu(): what was read is there before. */
