@@ -2,7 +2,7 @@
 # hpvm-verify on hosts of files: its options, what it refuses and what it says to do then, what it
 # says before; and that completion and man page fit it. The scenario of the lab has it on a real
 # kernel.
-# shellcheck disable=SC2317  # functions that check calls
+# shellcheck disable=SC2317,SC2016  # functions that check calls, and text for other shells
 set -uo pipefail
 . "$(dirname "$0")/tap.sh"
 cd "$TOP" || exit
@@ -31,12 +31,18 @@ put sys/kernel/debug/hpvm/cpu4 $'pid 812\nvcpu 0\ndirect 1'
 put proc/812/comm qemu-web
 put proc/cpuinfo "$(printf 'processor : %s\nvendor_id : GenuineIntel\nflags : vmx ept vnmi preemption_timer tsc_deadline_timer arat\n\n' 0 1)"
 put proc/uptime '10.00 10.00'
+put proc/self/status $'Name: sh\nCpus_allowed_list: 0-1'
+put proc/mounts 'cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate,memory_recursiveprot 0 0'
+put sys/fs/cgroup/cgroup.subtree_control 'cpu memory'
 put $cpus/online 0-4
 put $cpus/present 0-5
+put $cpus/isolated ''
+put $cpus/nohz_full '(null)'
 for cpu in 0 1 2 3 4 5; do
     put $cpus/cpu$cpu/topology/thread_siblings_list $cpu
 done
 put $cpus/cpu2/topology/thread_siblings_list 2-3
+put $cpus/cpu3/topology/thread_siblings_list 2-3
 put sys/devices/system/clocksource/clocksource0/current_clocksource tsc
 put sys/module/kvm_intel/parameters/ept Y
 put sys/class/iommu/dmar0 ''
@@ -48,6 +54,8 @@ device=sys/bus/pci/devices/0000:03:00.0
 mkdir -p "$host/$device/iommu_group" "$host/sys/bus/pci/drivers/vfio-pci" "$host/sys/bus/pci/drivers/nvme"
 program id 'echo 0'
 program qemu 'exit 0'
+real_taskset=$(command -v taskset)
+program taskset 'exit 0'
 touch "$SCRATCH/bench.elf"
 verify() {
     ended_with=0
@@ -99,14 +107,20 @@ check "and has no warnings" [ ! -s "$SCRATCH/warnings" ]
 check "an unknown option" no "no option '--fast'" --fast
 check "no value" no "--cpus needs a value" --cpus
 check "no CPUs" no "name the CPUs"
-for list in a 1- 3-2 1,,2 -1; do
+for list in a 1- 3-2 1,,2 -1 1-30000000; do
     check "CPUs that aren't: $list" no "give CPUs such as" --cpus "$list"
 done
 check "too many CPUs" no "name 16 at most" --cpus 1-17
 check "seconds that aren't" no "--seconds 1.5: give a number" --cpus 1 --seconds 1.5
 check "too long a soak" no "from 2 to 300" --cpus 1 --seconds 301
+check "seconds that look octal" no "--seconds 08: give a number" --cpus 1 --seconds 08
+check "rounds that do" no "--rounds 0100: give a number" --cpus 1 --rounds 0100
 check "too few rounds" no "from 20 to 10000" --cpus 1 --rounds 19
 check "an unknown step" no "no step 'all'" --cpus 1 --steps bench,all
+
+for list in "bench soak" "," "*" "bench," ",bench" "bench,,soak"; do
+    check "steps that aren't: $list" no "give steps such as" --cpus 1 --steps "$list"
+done
 
 # What is refused, and the way out. It ends before it changes anything.
 program id 'echo 1000'
@@ -118,6 +132,11 @@ check "CPU 0" no "CPU 0 stays the host's" --cpus 0-1
 check "one that is offline" no "CPU 5 is offline; write 1 to" --cpus 1,5
 check "another VM's" no "CPU 4 is dedicated to qemu-web (pid 812); end that VM" --cpus 3-4
 check "none is left" with $cpus/online 1-4 no "no CPU is left for the host" --cpus 1-3
+check "or only isolated ones" with $cpus/isolated 0,3 no "no CPU is left for the host" --cpus 1-2
+check "or such in nohz_full" with $cpus/nohz_full 0,3 no "no CPU is left for the host" --cpus 1-2
+program taskset '[ "$2" != 2 ]'
+check "one that this shell may not use" no "may not use CPU 2, but 0-1:" --cpus 1-2
+program taskset 'exit 0'
 check "guests are held" with sys/module/kvm/parameters/hpvm hold no "write 'auto' to" --cpus 1
 check "the host isn't ready" without dev/kvm no "missing  KVM is loaded" --cpus 1
 check "and what to do" said "modprobe kvm_intel"
@@ -136,6 +155,8 @@ check "a QEMU without the patches" no "without the hpvm patches" --cpus 1 --qemu
 program broken 'echo "qemu: hpvm: this is why" >&2' 'exit 1'
 check "a QEMU that says why it doesn't start" no "hpvm: this is why" --cpus 1 --qemu broken
 check "no directory for the JSON" no "there is no directory $SCRATCH/nowhere" --cpus 1 --output "$SCRATCH/nowhere/it.json"
+check "a directory for it" no "is a directory; name a file" --cpus 1 --dry-run --output "$SCRATCH/bin"
+check "a file that can't be" no "can't be written; name another" --cpus 1 --dry-run --output /proc/nothing.json
 check "an address that isn't one" no "give a PCI address" --cpus 1 --device eth0
 check "no such device" no "no PCI device 0000:09:00.0" --cpus 1 --device 09:00.0
 check "a device without an IOMMU" without $device/iommu_group no "boot with intel_iommu=on" --cpus 1 --device 03:00.0
@@ -147,17 +168,23 @@ rm "$host/$device/driver"
 # What it says before.
 everything() { (cd "$host" && find . -type f -exec sha256sum {} + && find . | sort); }
 everything >"$SCRATCH/before"
-for shell in dash "busybox sh"; do
+# This one may have a taskset of its own, which asks the real kernel.
+usable=1
+"$real_taskset" -c 1 true 2>/dev/null || usable=''
+for shell in "busybox sh" dash; do
+    [ "$shell" = dash ] && list=1-2 names=1,2 || list=1 names=1
+    [ "$shell$usable" != "busybox sh" ] || { skip "$shell: a dry run" "CPU 1 can't be used"; continue; }
     in_shell() {
         # shellcheck disable=SC2086  # words
         $shell "$verify" --qemu qemu --guest "$SCRATCH/bench.elf" "$@" >"$SCRATCH/said" 2>&1
     }
-    check "$shell: a dry run" in_shell --cpus 1-2 --device 03:00.0 --dry-run
-    check "$shell: names the CPUs" said "On CPUs 1,2 of this host"
+    check "$shell: a dry run" in_shell --cpus $list --device 03:00.0 --dry-run
+    check "$shell: names the CPUs" said "On CPUs $names of this host"
 done
 check "it says what the device's driver will be" said "the driver of 0000:03:00.0: vfio-pci"
 check "why there are no selftests" said "no selftests: there are none in /usr/lib/hpvm/selftests"
 check "whose figures vary" said "CPUs 3 share a core with these"
+check "and that named ones share one" tells 0 "CPUs 2 3 share their cores" --cpus 2-3 --dry-run
 check "and that all is put back" said "put back at the end, also when it's interrupted"
 mkdir "$SCRATCH/selftests"
 cp "$SCRATCH/bin/qemu" "$SCRATCH/selftests/hpvm_abi_test"
@@ -168,5 +195,82 @@ check "a step alone" tells 0 "10000 times" --cpus 1 --dry-run --steps bench
 check "is alone" [ "$(grep -c '^#  - ' "$SCRATCH/said")" = 4 ]
 everything >"$SCRATCH/after"
 check "nothing is changed" cmp "$SCRATCH/before" "$SCRATCH/after"
-check "and no file is left" [ -z "$(ls "$TMPDIR")" ]
+is_empty() { [ -z "$(ls -A "$1")" ]; }
+check "and no file is left" is_empty "$TMPDIR"
+
+# Its parts, without a run.
+sed '/^preconditions$/,$d' "$verify" >"$SCRATCH/parts"
+parts() { # SHELL TEXT: in the shell, after all definitions
+    { cat "$SCRATCH/parts"; echo "work=$SCRATCH/work begun=1000 mode=direct online='0 1 2 3'"
+        printf '%s\n' "$2"; } >"$SCRATCH/some"
+    rm -rf "$SCRATCH/work"
+    mkdir "$SCRATCH/work"
+    # shellcheck disable=SC2086  # words
+    timeout 20 $1 "$SCRATCH/some" --cpus 1-2 >"$SCRATCH/said" 2>&1
+    ended_with=$?
+}
+part() { # STATUS TEXT SHELL SCRIPT
+    parts "$3" "$4"
+    [ "$ended_with" = "$1" ] || { echo "status $ended_with"; cat "$SCRATCH/said"; return 1; }
+    said "$2"
+}
+for shell in dash "busybox sh"; do
+    check "$shell: a guest that ends within a line is told of" part 0 "ended" "$shell" '
+        qemu=true
+        mkfifo "$work/5" "$work/7"
+        exec 5<>"$work/5" 7<>"$work/7" 4>/dev/null
+        : >"$work/said"
+        ended=""
+        printf "hpvm: soak_ti" >&7
+        printf "{\"event" >&5
+        keep 5 2>/dev/null &
+        says ready || qmp query-hpvm || echo "ended"'
+    check "$shell: foreign text stays as it is" part 0 'ok 1 - a\nb # SKIP c\td' "$shell" '
+        result skipped "a\nb" "c\td"'
+    check "$shell: the ten minutes" part 0 "# SKIP the ten minutes are over; try --steps soak alone" \
+        "$shell" 'begun=-70000; step_soak || true'
+    check "$shell: an event that the guest didn't mark" part 0 "use the bench.elf of this version" \
+        "$shell" 'echo "eoi 20 - - 0" >"$work/exits.direct"; no_exits x timer_arm any; no_exits y eoi any'
+    check "$shell: and one that it did" said "ok 2 - y"
+    check "$shell: the tracer's refusal" part 2 "50 MB of memory" "$shell" 'trace_on || no_tracer'
+    check "$shell: what is put back meanwhile" part 0 "2 1 . 0" "$shell" '
+        undo "printf \"0\n\""
+        mark=$undos
+        undo "printf \"1 \""
+        undo "printf \"2 \""
+        undo_to "$mark"; printf ". "; undo_all'
+    for signal in INT:130 TERM:143 HUP:129 QUIT:131 PIPE:141; do
+        check "$shell: ${signal%:*} between two commands" part ${signal#*:} "kept" "$shell" '
+            before=$(state)
+            exec 3>&1
+            trap "on_signal '${signal%:*}'" '${signal%:*}'
+            hold
+            kill -'${signal%:*}' $$
+            undo "echo kept"
+            let_go
+            echo "it went on"'
+        check "and it says so" said "Interrupted (${signal%:*}); all is as it was"
+    done
+    check "$shell: control groups" part 0 "mount -o remount,rw,nsdelegate /sys/fs/cgroup" "$shell" '
+        mount() { echo "mount $*"; }
+        mkdir "$groups/hpvm_abi_test"
+        groups_back rw,nsdelegate "cpu memory"
+        [ ! -e "$groups/hpvm_abi_test" ]'
+    put sys/fs/cgroup/cgroup.subtree_control 'cpu memory cpuset'
+    control='groups_back "$(group_options)" "$was"; cat "$groups/cgroup.subtree_control"'
+    check "$shell: cpuset stays if it was there" part 0 "cpu memory cpuset" "$shell" "was=cpuset; $control"
+    check "$shell: and not if it wasn't" part 0 "-cpuset" "$shell" "was=cpu; $control"
+    put sys/fs/cgroup/cgroup.subtree_control 'cpu memory'
+    # A task of the harness is in a group of its own.
+    check "$shell: a selftest ends with all its tasks" part 0 "all ended" "$shell" '
+        proc=/proc
+        setsid bash -c "set -m; sleep 55 & echo \$! >$work/pid; wait" &
+        tester=$!
+        until [ -s "$work/pid" ]; do sleep 0.1; done
+        end_test
+        sleep 0.2
+        case $(sed -n "s/^State:[^A-Z]*//p" "/proc/$(cat "$work/pid")/status" 2>/dev/null) in
+        "" | Z*) echo "all ended" ;;
+        esac'
+done
 finish
