@@ -178,7 +178,7 @@ for shell in "busybox sh" dash; do
         # shellcheck disable=SC2086  # words
         $shell "$verify" --qemu qemu --guest "$SCRATCH/bench.elf" "$@" >"$SCRATCH/said" 2>&1
     }
-    check "$shell: a dry run" in_shell --cpus $list --device 03:00.0 --dry-run
+    check "$shell: a dry run" in_shell --cpus "$list" --device 03:00.0 --dry-run
     check "$shell: names the CPUs" said "On CPUs $names of this host"
 done
 check "it says what the device's driver will be" said "the driver of 0000:03:00.0: vfio-pci"

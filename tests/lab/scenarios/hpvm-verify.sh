@@ -134,3 +134,9 @@ stage "interrupted"
 interrupted INT 130 /sys/kernel/debug/hpvm/cpu1 --cpus 1-2 --steps soak --seconds 60
 check "another one was told of its CPU" grep -q "CPU 1 is dedicated to" /run/direct
 interrupted TERM 143 /sys/kernel/debug/hpvm/cpu2 --cpus 1-2 --steps selftests
+interrupted QUIT 131 /sys/kernel/tracing/instances/hpvm-verify --cpus 1-2 --steps bench
+# Nobody reads on.
+verify --cpus 1-2 --steps soak --seconds 2 2>/run/said | head -n 9
+cat /run/said
+check "PIPE: it says so" grep -q "^Bail out! Interrupted (PIPE); all is as it was" /run/said
+is_as_before PIPE
