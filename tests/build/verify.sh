@@ -199,6 +199,10 @@ is_empty() { [ -z "$(ls -A "$1")" ]; }
 check "and no file is left" is_empty "$TMPDIR"
 
 # Its parts, without a run.
+program ready "echo '{\"ready\": false, \"items\": [
+  {\"item\": \"a\", \"state\": \"ok\", \"fix\": \"\"},
+  {\"item\": \"libvirt: b\", \"state\": \"missing\", \"fix\": \"\"}
+]}'"
 sed '/^preconditions$/,$d' "$verify" >"$SCRATCH/parts"
 parts() { # SHELL TEXT: in the shell, after all definitions
     { cat "$SCRATCH/parts"; echo "work=$SCRATCH/work begun=1000 mode=direct online='0 1 2 3'"
@@ -232,6 +236,21 @@ for shell in dash "busybox sh"; do
     check "$shell: an event that the guest didn't mark" part 0 "use the bench.elf of this version" \
         "$shell" 'echo "eoi 20 - - 0" >"$work/exits.direct"; no_exits x timer_arm any; no_exits y eoi any'
     check "$shell: and one that it did" said "ok 2 - y"
+    check "$shell: steps that weren't asked for are no success" part 0 \
+        "as far as it was tried: without selftests, device; 2 checks were left out" "$shell" \
+        'steps=bench,soak passed=1 skipped=2; conclude; say "$verdict"'
+    check "$shell: and neither are skipped checks" part 0 "tried: 1 checks were left out" "$shell" \
+        'skipped=1; conclude; say "$verdict"'
+    check "$shell: the host without what is said of libvirt" part 0 '"ready": true,' "$shell" \
+        'status=ready siblings=""; host_json'
+    check "$shell: of which nothing is in it" test "$(grep -c libvirt "$SCRATCH/said")" = 0
+    check "$shell: an override that was none" part 0 "now: <>" "$shell" '
+        device_driver="" device_dir=$work device=x sys=$work
+        mkdir -p "$work/bus/pci"
+        echo "(null)" >"$work/driver_override"
+        step_device >"$work/it" 2>&1
+        undo_all
+        echo "now: <$(cat "$work/driver_override")>"'
     check "$shell: the tracer's refusal" part 2 "50 MB of memory" "$shell" 'trace_on || no_tracer'
     check "$shell: what is put back meanwhile" part 0 "2 1 . 0" "$shell" '
         undo "printf \"0\n\""
