@@ -207,7 +207,8 @@ sed '/^preconditions$/,$d' "$verify" >"$SCRATCH/parts"
 parts() { # SHELL TEXT: in the shell, after all definitions
     { cat "$SCRATCH/parts"; echo "work=$SCRATCH/work begun=1000 mode=direct online='0 1 2 3'"
         printf '%s\n' "$2"; } >"$SCRATCH/some"
-    rm -rf "$SCRATCH/work"
+    # That of files has some more, which rmdir minds.
+    rm -rf "$SCRATCH/work" "$host/sys/kernel/tracing/instances/hpvm-verify"
     mkdir "$SCRATCH/work"
     # shellcheck disable=SC2086  # words
     timeout 20 $1 "$SCRATCH/some" --cpus 1-2 >"$SCRATCH/said" 2>&1
@@ -291,5 +292,28 @@ for shell in dash "busybox sh"; do
         case $(sed -n "s/^State:[^A-Z]*//p" "/proc/$(cat "$work/pid")/status" 2>/dev/null) in
         "" | Z*) echo "all ended" ;;
         esac'
+done
+
+# From its begin to its end, but for the tracer; no step has anything to do.
+whole() { # SHELL OUTPUT [TEXT]
+    { cat "$SCRATCH/parts"; echo "trace_on() { :; }; status=$TOP/scripts/hpvm-status"
+        printf '%s\n' "${3:-}"; sed -n '/^preconditions$/,$p' "$verify"; } >"$SCRATCH/some"
+    ended_with=0
+    # shellcheck disable=SC2086  # words
+    timeout 60 $1 "$SCRATCH/some" --qemu qemu --guest "$SCRATCH/bench.elf" --cpus 1 --steps device \
+        --output "$2" >"$SCRATCH/said" 2>&1 || ended_with=$?
+}
+ends() { # STATUS TEXT ARGUMENT...
+    whole "${@:3}"
+    [ "$ended_with" = "$1" ] || { echo "status $ended_with"; cat "$SCRATCH/said"; return 1; }
+    said "$2"
+}
+for shell in dash "busybox sh"; do
+    [ "$shell$usable" != "busybox sh" ] || { skip "$shell: a run" "CPU 1 can't be used"; continue; }
+    check "$shell: a run" ends 0 "without selftests, bench, soak; 1 checks" "$shell" "$SCRATCH/it.json"
+    check "$shell: its JSON is JSON" python3 -m json.tool "$SCRATCH/it.json"
+    check "$shell: and not lost if it can't be written" ends 1 '#   "schema": 1' "$shell" \
+        /proc/nothing.json 'is_writable() { :; }'
+    check "$shell: no file is left" is_empty "$TMPDIR"
 done
 finish
