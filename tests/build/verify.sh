@@ -230,6 +230,18 @@ for shell in dash "busybox sh"; do
         printf "{\"event" >&5
         keep 5 2>/dev/null &
         says ready || qmp query-hpvm || echo "ended"'
+    check "$shell: one that is ended has no more to say" part 0 "nothing more" "$shell" '
+        qemu=sleep
+        mkfifo "$work/5" "$work/7"
+        exec 5<>"$work/5" 7<>"$work/7"
+        keep 5 9 2>/dev/null &
+        keeper=$!
+        sleep 0.5
+        kill $keeper
+        outlived $keeper
+        echo mine >&7
+        read -r line <&7
+        [ "$line" != mine ] || echo "nothing more"'
     check "$shell: foreign text stays as it is" part 0 'ok 1 - a\nb # SKIP c\td' "$shell" '
         result skipped "a\nb" "c\td"'
     check "$shell: the ten minutes" part 0 "# SKIP the ten minutes are over; try --steps soak alone" \
@@ -238,9 +250,9 @@ for shell in dash "busybox sh"; do
         "$shell" 'echo "eoi 20 - - 0" >"$work/exits.direct"; no_exits x timer_arm any; no_exits y eoi any'
     check "$shell: and one that it did" said "ok 2 - y"
     check "$shell: steps that weren't asked for are no success" part 0 \
-        "as far as it was tried: without selftests, device; 2 checks were left out" "$shell" \
+        "as far as it was tried: without selftests, device; checks left out: 2" "$shell" \
         'steps=bench,soak passed=1 skipped=2; conclude; say "$verdict"'
-    check "$shell: and neither are skipped checks" part 0 "tried: 1 checks were left out" "$shell" \
+    check "$shell: and neither are skipped checks" part 0 "tried: checks left out: 1" "$shell" \
         'skipped=1; conclude; say "$verdict"'
     check "$shell: the host without what is said of libvirt" part 0 '"ready": true,' "$shell" \
         'status=ready siblings=""; host_json'
@@ -310,7 +322,7 @@ ends() { # STATUS TEXT ARGUMENT...
 }
 for shell in dash "busybox sh"; do
     [ "$shell$usable" != "busybox sh" ] || { skip "$shell: a run" "CPU 1 can't be used"; continue; }
-    check "$shell: a run" ends 0 "without selftests, bench, soak; 1 checks" "$shell" "$SCRATCH/it.json"
+    check "$shell: a run" ends 0 "without selftests, bench, soak; checks left out: 1" "$shell" "$SCRATCH/it.json"
     check "$shell: its JSON is JSON" python3 -m json.tool "$SCRATCH/it.json"
     check "$shell: and not lost if it can't be written" ends 1 '#   "schema": 1' "$shell" \
         /proc/nothing.json 'is_writable() { :; }'
