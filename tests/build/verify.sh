@@ -155,8 +155,10 @@ check "a QEMU without the patches" no "without the hpvm patches" --cpus 1 --qemu
 program broken 'echo "qemu: hpvm: this is why" >&2' 'exit 1'
 check "a QEMU that says why it doesn't start" no "hpvm: this is why" --cpus 1 --qemu broken
 check "no directory for the JSON" no "there is no directory $SCRATCH/nowhere" --cpus 1 --output "$SCRATCH/nowhere/it.json"
-check "a directory for it" no "is a directory; name a file" --cpus 1 --dry-run --output "$SCRATCH/bin"
-check "a file that can't be" no "can't be written; name another" --cpus 1 --dry-run --output /proc/nothing.json
+check "a directory for it" no "is a directory; name a file" \
+    --cpus 1 --dry-run --output "$SCRATCH/bin"
+check "a file that can't be" no "can't be written; name another" \
+    --cpus 1 --dry-run --output /proc/nothing.json
 check "an address that isn't one" no "give a PCI address" --cpus 1 --device eth0
 check "no such device" no "no PCI device 0000:09:00.0" --cpus 1 --device 09:00.0
 check "a device without an IOMMU" without $device/iommu_group no "boot with intel_iommu=on" --cpus 1 --device 03:00.0
@@ -173,7 +175,10 @@ usable=1
 "$real_taskset" -c 1 true 2>/dev/null || usable=''
 for shell in "busybox sh" dash; do
     [ "$shell" = dash ] && list=1-2 names=1,2 || list=1 names=1
-    [ "$shell$usable" != "busybox sh" ] || { skip "$shell: a dry run" "CPU 1 can't be used"; continue; }
+    if [ "$shell$usable" = "busybox sh" ]; then
+        skip "$shell: a dry run" "CPU 1 can't be used"
+        continue
+    fi
     in_shell() {
         # shellcheck disable=SC2086  # words
         $shell "$verify" --qemu qemu --guest "$SCRATCH/bench.elf" "$@" >"$SCRATCH/said" 2>&1
@@ -244,10 +249,12 @@ for shell in dash "busybox sh"; do
         [ "$line" != mine ] || echo "nothing more"'
     check "$shell: foreign text stays as it is" part 0 'ok 1 - a\nb # SKIP c\td' "$shell" '
         result skipped "a\nb" "c\td"'
-    check "$shell: the ten minutes" part 0 "# SKIP the ten minutes are over; try --steps soak alone" \
-        "$shell" 'begun=-70000; step_soak || true'
+    check "$shell: the ten minutes" part 0 \
+        "# SKIP the ten minutes are over; try --steps soak alone" "$shell" 'begun=-70000; step_soak || true'
     check "$shell: an event that the guest didn't mark" part 0 "use the bench.elf of this version" \
-        "$shell" 'echo "eoi 20 - - 0" >"$work/exits.direct"; no_exits x timer_arm any; no_exits y eoi any'
+        "$shell" 'echo "eoi 20 - - 0" >"$work/exits.direct"
+        no_exits x timer_arm any
+        no_exits y eoi any'
     check "$shell: and one that it did" said "ok 2 - y"
     check "$shell: steps that weren't asked for are no success" part 0 \
         "as far as it was tried: without selftests, device; checks left out: 2" "$shell" \
@@ -290,7 +297,8 @@ for shell in dash "busybox sh"; do
         [ ! -e "$groups/hpvm_abi_test" ]'
     put sys/fs/cgroup/cgroup.subtree_control 'cpu memory cpuset'
     control='groups_back "$(group_options)" "$was"; cat "$groups/cgroup.subtree_control"'
-    check "$shell: cpuset stays if it was there" part 0 "cpu memory cpuset" "$shell" "was=cpuset; $control"
+    check "$shell: cpuset stays if it was there" part 0 "cpu memory cpuset" "$shell" \
+        "was=cpuset; $control"
     check "$shell: and not if it wasn't" part 0 "-cpuset" "$shell" "was=cpu; $control"
     put sys/fs/cgroup/cgroup.subtree_control 'cpu memory'
     # A task of the harness is in a group of its own.
@@ -322,7 +330,8 @@ ends() { # STATUS TEXT ARGUMENT...
 }
 for shell in dash "busybox sh"; do
     [ "$shell$usable" != "busybox sh" ] || { skip "$shell: a run" "CPU 1 can't be used"; continue; }
-    check "$shell: a run" ends 0 "without selftests, bench, soak; checks left out: 1" "$shell" "$SCRATCH/it.json"
+    check "$shell: a run" ends 0 "without selftests, bench, soak; checks left out: 1" \
+        "$shell" "$SCRATCH/it.json"
     check "$shell: its JSON is JSON" python3 -m json.tool "$SCRATCH/it.json"
     check "$shell: and not lost if it can't be written" ends 1 '#   "schema": 1' "$shell" \
         /proc/nothing.json 'is_writable() { :; }'
