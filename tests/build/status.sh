@@ -117,11 +117,11 @@ check "and hard names" json 'd[0]["vm"] == "a \"b\" \\c"' --json
 check "JSON of a host that is ready" json 'd["ready"] and len(d["items"]) > 15' --check --json
 
 # Where they are, of two looks that find the same.
-look() { # VCPU RIP INTERRUPTS HALTED
+look() { # VCPU RIP INTERRUPTS HALTED [SINCE-TIMER]
     echo "vcpu $1 pcpu $(($1 + 2)) direct 1 nanoseconds_since_exit 2500000000 runs 1" \
-        "nanoseconds_since_timer 400000000 rip $2 interrupts $3 cpl 0 halted $4"
+        "nanoseconds_since_timer ${5:-400000000} rip $2 interrupts $3 cpl 0 halted $4"
 }
-put $debugfs/kvm/812-10/hpvm_vcpus "$(look 0 0xffffffff81c0a1d4 1 1; look 1 0xffffffff81c0a1d4 0 0)"
+put $debugfs/kvm/812-10/hpvm_vcpus "$(look 0 0xffffffff81c0a1d4 1 1; look 1 0xffffffff81c0a1d4 0 0 9900000000)"
 put $debugfs/kvm/900-8/hpvm_vcpus "$(look 0 0x7f10 1 0; echo 'vcpu 1 pcpu 9 direct 0 nanoseconds_since_exit 0 runs 0')"
 for shell in dash "busybox sh"; do
     # shellcheck disable=SC2086  # words
@@ -133,6 +133,8 @@ for shell in dash "busybox sh"; do
     check "$shell: and when its timer went on" said "       2.5        0.4"
 done
 check "JSON of where they are" json '[v["guest"] for v in d] == ["sleeps", "spins with interrupts off", "works", "is not in the guest"] and d[0]["seconds_since_timer"] == 0.4 and d[3]["seconds_since_exit"] is None' --where --json
+put $debugfs/kvm/812-10/hpvm_vcpus "$(look 0 0xffffffff81c0a1d4 0 0)"
+check "whose timer goes on works" tells 0 "  works" "$status" --where
 put $debugfs/kvm/812-10/hpvm_vcpus "$(look 0 0xffffffff81c0a1d4 0 1)"
 check "in MWAIT, with interrupts off, it sleeps" tells 0 "  sleeps" "$status" --where
 rm "$host/$debugfs"/kvm/*/hpvm_vcpus

@@ -263,7 +263,7 @@ static uint64_t guest_random(uint64_t *state)
 
 /*
  * Everything that can be written to the ICR, but for SMIs, which end a VM without a
- * handler, and INITs that include this vCPU.  The other one gets INITs and SIPIs.
+ * handler, INITs that include this vCPU, and SIPIs for the other one, which gets INITs.
  */
 static bool guest_may_write(uint64_t icr)
 {
@@ -273,6 +273,9 @@ static bool guest_may_write(uint64_t icr)
 		return false;
 	if (mode != APIC_DM_INIT && mode != APIC_DM_STARTUP)
 		return true;
+	/* It would run whatever is there as real mode code, which may write to this one's. */
+	if (mode == APIC_DM_STARTUP && to == 1)
+		return false;
 	return !(icr & APIC_DEST_ALLBUT) && to && to != 0xff && to != ~0U &&
 	       !(icr & APIC_DEST_LOGICAL);
 }
