@@ -8,14 +8,9 @@ set -uo pipefail
 cd "$TOP" || exit
 scratch
 
-status=$TOP/scripts/hpvm-status tools=$TOP/packaging/hpvm-tools
-host=$SCRATCH/host
-export HPVM_STATUS_ROOT=$host
+. tests/build/tool.sh
 
-put() { # FILE TEXT
-    mkdir -p "$host/$(dirname "$1")"
-    printf '%s\n' "$2" >"$host/$1"
-}
+status=$TOP/scripts/hpvm-status
 
 # An Intel host that has all, with two VMs; the name of one is as bad as names may be.
 debugfs=sys/kernel/debug
@@ -45,26 +40,11 @@ put sys/class/iommu/dmar0 ''
 put dev/kvm ''
 put sys/module/kvm/parameters/hpvm_cpus ''
 
-# ended STATUS COMMAND...: it ends with it, and its output is in $SCRATCH/said.
-ended() {
-    local want=$1 got=0
-    shift
-    "$@" >"$SCRATCH/said" 2>&1 || got=$?
-    [ "$got" = "$want" ] || { echo "status $got"; cat "$SCRATCH/said"; return 1; }
-}
-said() { grep -qF -- "$1" "$SCRATCH/said" || { cat "$SCRATCH/said"; return 1; }; }
 tells() { # STATUS TEXT COMMAND...
     ended "$1" "${@:3}" && said "$2"
 }
 none() { # PATTERN FILE: no line of it has the pattern
     ! grep -e "$1" "$2"
-}
-without() { # FILE COMMAND...: when the host doesn't have the file
-    mv "$host/$1" "$SCRATCH/away"
-    local got=0
-    "${@:2}" || got=$?
-    mv "$SCRATCH/away" "$host/$1"
-    return "$got"
 }
 
 # Both shells that run it.
@@ -78,25 +58,7 @@ for shell in dash "busybox sh"; do
 done
 
 # Options.
-# shellcheck source=packaging/hpvm-tools/hpvm-status.bash
-. "$tools/hpvm-status.bash"
-completes() {
-    COMP_WORDS=(hpvm-status "$1") COMP_CWORD=1
-    _hpvm_status
-    [ "${COMPREPLY[*]}" = "$1" ]
-}
-mapfile -t options < <(sed -n '/^while \[ \$# /,/^done/p' "$status" | grep -oE -e '--[a-z]+\)' | tr -d ')' | sort -u)
-check "it has options: ${options[*]}" [ ${#options[@]} = 7 ]
-# Hyphens of options are escaped there.
-tr -d '\134' <"$tools/hpvm-status.8" >"$SCRATCH/page"
-for option in "${options[@]}"; do
-    check "--help explains $option" tells 0 "  $option" "$status" --help
-    check "the man page explains $option" grep -qE "^\.(B|BR|BI) .*$option" "$SCRATCH/page"
-    check "completion knows $option" completes "$option"
-done
-man --warnings -E UTF-8 -l -Tutf8 -Z "$tools/hpvm-status.8" >"$SCRATCH/formatted" 2>"$SCRATCH/warnings"
-check "the man page is one" grep -q tCPU "$SCRATCH/formatted"
-check "and has no warnings" none . "$SCRATCH/warnings"
+documented hpvm-status 7
 check "an unknown option" tells 2 "no option '--fast'" "$status" --fast
 check "seconds that aren't" tells 2 "give a number of seconds" "$status" --watch soon
 check "no file for a report" tells 2 "--report needs a file" "$status" --report

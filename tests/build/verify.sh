@@ -8,16 +8,13 @@ set -uo pipefail
 cd "$TOP" || exit
 scratch
 
-verify=$TOP/scripts/hpvm-verify tools=$TOP/packaging/hpvm-tools
-host=$SCRATCH/host
-export HPVM_STATUS_ROOT=$host TMPDIR=$SCRATCH/tmp
+. tests/build/tool.sh
+
+verify=$TOP/scripts/hpvm-verify
+export TMPDIR=$SCRATCH/tmp
 mkdir -p "$SCRATCH/bin" "$TMPDIR"
 PATH=$SCRATCH/bin:$PATH
 
-put() { # FILE TEXT
-    mkdir -p "$host/$(dirname "$1")"
-    printf '%s\n' "$2" >"$host/$1"
-}
 program() { # NAME LINE...
     printf '%s\n' '#!/bin/sh' "${@:2}" >"$SCRATCH/bin/$1"
     chmod +x "$SCRATCH/bin/$1"
@@ -57,15 +54,9 @@ program qemu 'exit 0'
 real_taskset=$(command -v taskset)
 program taskset 'exit 0'
 touch "$SCRATCH/bench.elf"
-verify() {
-    ended_with=0
-    "$verify" --qemu qemu --guest "$SCRATCH/bench.elf" "$@" >"$SCRATCH/said" 2>&1 || ended_with=$?
-}
-said() { grep -qF -- "$1" "$SCRATCH/said" || { cat "$SCRATCH/said"; return 1; }; }
+verify() { "$verify" --qemu qemu --guest "$SCRATCH/bench.elf" "$@"; }
 tells() { # STATUS TEXT ARGUMENT...
-    verify "${@:3}"
-    [ "$ended_with" = "$1" ] || { echo "status $ended_with"; cat "$SCRATCH/said"; return 1; }
-    said "$2"
+    ended "$1" verify "${@:3}" && said "$2"
 }
 # no TEXT ARGUMENT...: refused, with this sentence.
 no() { tells 2 "$1" "${@:2}"; }
@@ -77,33 +68,9 @@ with() { # FILE TEXT COMMAND...: when the host's file has this text
     cp "$SCRATCH/was" "$host/$1"
     return "$got"
 }
-without() { # FILE COMMAND...
-    local got=0
-    mv "$host/$1" "$SCRATCH/away"
-    "${@:2}" || got=$?
-    mv "$SCRATCH/away" "$host/$1"
-    return "$got"
-}
 
 # Options.
-# shellcheck source=packaging/hpvm-tools/hpvm-verify.bash
-. "$tools/hpvm-verify.bash"
-completes() {
-    COMP_WORDS=(hpvm-verify "$1") COMP_CWORD=1
-    _hpvm_verify
-    [ "${COMPREPLY[*]}" = "$1" ]
-}
-mapfile -t options < <(sed -n '/^while \[ \$# /,/^done/p' "$verify" | grep -oE -e '--[a-z-]+\)' | tr -d ')' | sort -u)
-check "it has options: ${options[*]}" [ ${#options[@]} = 11 ]
-tr -d '\134' <"$tools/hpvm-verify.8" >"$SCRATCH/page"
-for option in "${options[@]}"; do
-    check "--help explains $option" tells 0 "  $option" --help
-    check "the man page explains $option" grep -qE "^\.(B|BR|BI) .*$option" "$SCRATCH/page"
-    check "completion knows $option" completes "$option"
-done
-man --warnings -E UTF-8 -l -Tutf8 -Z "$tools/hpvm-verify.8" >"$SCRATCH/formatted" 2>"$SCRATCH/warnings"
-check "the man page is one" grep -q tCPU "$SCRATCH/formatted"
-check "and has no warnings" [ ! -s "$SCRATCH/warnings" ]
+documented hpvm-verify 11
 check "an unknown option" no "no option '--fast'" --fast
 check "no value" no "--cpus needs a value" --cpus
 check "no CPUs" no "name the CPUs"
@@ -216,13 +183,10 @@ parts() { # SHELL TEXT: in the shell, after all definitions
     rm -rf "$SCRATCH/work" "$host/sys/kernel/tracing/instances/hpvm-verify"
     mkdir "$SCRATCH/work"
     # shellcheck disable=SC2086  # words
-    timeout 20 $1 "$SCRATCH/some" --cpus 1-2 >"$SCRATCH/said" 2>&1
-    ended_with=$?
+    timeout 20 $1 "$SCRATCH/some" --cpus 1-2
 }
 part() { # STATUS TEXT SHELL SCRIPT
-    parts "$3" "$4"
-    [ "$ended_with" = "$1" ] || { echo "status $ended_with"; cat "$SCRATCH/said"; return 1; }
-    said "$2"
+    ended "$1" parts "$3" "$4" && said "$2"
 }
 for shell in dash "busybox sh"; do
     check "$shell: a guest that ends within a line is told of" part 0 "ended" "$shell" '
@@ -318,15 +282,12 @@ done
 whole() { # SHELL OUTPUT [TEXT]
     { cat "$SCRATCH/parts"; echo "trace_on() { :; }; status=$TOP/scripts/hpvm-status"
         printf '%s\n' "${3:-}"; sed -n '/^preconditions$/,$p' "$verify"; } >"$SCRATCH/some"
-    ended_with=0
     # shellcheck disable=SC2086  # words
     timeout 60 $1 "$SCRATCH/some" --qemu qemu --guest "$SCRATCH/bench.elf" --cpus 1 --steps device \
-        --output "$2" >"$SCRATCH/said" 2>&1 || ended_with=$?
+        --output "$2"
 }
 ends() { # STATUS TEXT ARGUMENT...
-    whole "${@:3}"
-    [ "$ended_with" = "$1" ] || { echo "status $ended_with"; cat "$SCRATCH/said"; return 1; }
-    said "$2"
+    ended "$1" whole "${@:3}" && said "$2"
 }
 for shell in dash "busybox sh"; do
     [ "$shell$usable" != "busybox sh" ] || { skip "$shell: a run" "CPU 1 can't be used"; continue; }
