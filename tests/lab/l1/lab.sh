@@ -1456,6 +1456,18 @@ measure_network() {
 # ways WAY: how many interrupts of assigned devices go that way, direct or host.
 ways() { qmp query-hpvm | grep -o "\"way\": \"$1\"" | wc -l; }
 
+# goes_straight NAME INTERRUPTS: so many of the guest's assigned devices, and none through the host.
+goes_straight() {
+    check "$1: the guest runs" wait_for 30 guest_is running
+    check "$1: it is direct" wait_for 20 all_direct
+    is "$1: each interrupt goes straight to a vCPU" "$(ways direct) direct, $(ways host) host" \
+        "$2 direct, 0 host"
+    hmp info hpvm
+    count_host_irqs
+    sleep 1
+    is "$1: the host handles none" "$(host_irqs)" 0
+}
+
 # in_table PCI-ADDRESS: has the interrupt-remapping table each interrupt that is called straight,
 # with its CPU and vector? (APIC IDs are the CPUs' numbers in this lab.)
 REMAPPING_TABLE=/sys/kernel/debug/iommu/intel/ir_translation_struct
