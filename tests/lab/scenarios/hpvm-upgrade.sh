@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-#: title   QEMU is replaced under a direct guest at work; and when that fails, the guest goes on
+#: title   QEMU is replaced under a direct guest at work, and one that has migrated, but not during that
 #: kernel  hpvm
 #: labs    svm
 #: cpus    3
@@ -46,6 +46,39 @@ for n in $(seq "$UPGRADES"); do
     still_dedicated "$n"
     is "$n: its TSC is the host's still" "$(tsc_offsets)" 0
     free -m
+done
+
+# Memory that is missing would end the guest, which compares what it has written.
+stage "an upgrade while the guest migrates, to a file"
+qmp migrate-set-parameters '{"max-bandwidth":2000000}'
+qmp migrate '{"uri":"file:/run/state"}'
+check "file: the guest is on its way" wait_for 20 migration_is active
+qmp migrate-set-parameters '{"mode":"cpr-transfer"}' | tee /run/answer
+check "file: QEMU refuses to prepare an upgrade" grep -q "mode can't be changed" /run/answer
+pass_on ""
+check "file: and the upgrade itself" grep -q "migration process in progress" /run/answer
+check "file: the migration goes on" migration_is active
+check "file: and the guest runs" guest_is running
+qmp migrate-set-parameters '{"max-bandwidth":1000000000}'
+check "file: the guest has gone" wait_for 120 migration_is completed
+qmp quit
+check "file: QEMU ends" wait_for 20 guest_ended
+
+stage "from the file, and an upgrade with a TSC that isn't the host's"
+sleep 2
+one 1-2 -incoming file:/run/state
+runs_well back
+rm /run/state
+offset=$(tsc_offsets)
+note "back: the offset of the guest's TSC is $offset"
+is "back: all vCPUs have one TSC" "$(echo "$offset" | wc -l)" 1
+check "back: which isn't the host's" [ "$offset" != 0 ]
+for n in offset again; do
+    successor one 1-2
+    upgrades $n
+    second runs_well $n
+    swap
+    is "$n: its TSC's offset is what it was" "$(tsc_offsets)" "$offset"
 done
 
 ends_when_told 100
