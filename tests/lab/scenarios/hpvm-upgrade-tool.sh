@@ -72,6 +72,17 @@ tool other 1 $MONITOR /bin/busybox
 check "other: it says that this is no QEMU" said "busybox doesn't look like a QEMU"
 tool change 1 --change tap0=tap1 $MONITOR /bin/qemu
 check "change: it says what isn't there" said "doesn't have 'tap0'"
+qmp migrate-set-parameters '{"max-bandwidth":2000000}'
+qmp migrate '{"uri":"file:/run/state"}'
+check "migrating: the guest is on its way to a file" wait_for 20 migration_is active
+tool migrating 1 $MONITOR /bin/qemu
+check "migrating: it says so" said "the guest is being migrated already (active)"
+check "migrating: it still is" migration_is active
+qmp migrate_cancel
+check "migrating: until that is cancelled" wait_for 20 migration_is cancelled
+rm /run/state
+nothing_changed migrating
+
 tool dry 0 --dry-run $MONITOR /bin/qemu
 check "dry: it shows the command" said "/bin/qemu.* .-incoming. .*cpr"
 check "dry: and says that it's possible" said "Nothing is known that stands in the way"

@@ -232,15 +232,14 @@ static bool check_memory(Upgrade *u, Error **errp)
     return true;
 }
 
-/* What QEMU itself has against it, with the mode set. */
-static bool check_migration(Upgrade *u, Error **errp)
+/* Before the mode is set, with which a migration under way would go wrong. */
+static bool check_not_migrating(Upgrade *u, Error **errp)
 {
     g_autoptr(QDict) info = execute(u->old, "query-migrate", NULL, errp);
     static const char *const over[] = {
         "", "none", "completed", "failed", "cancelled", NULL
     };
     const char *status = info ? qdict_get_try_str(info, "status") ?: "" : NULL;
-    QList *reasons;
 
     if (!info) {
         return false;
@@ -248,6 +247,18 @@ static bool check_migration(Upgrade *u, Error **errp)
     if (!g_strv_contains(over, status)) {
         error_setg(errp, "the guest is being migrated already (%s); wait for "
                    "that, or cancel it with migrate_cancel", status);
+        return false;
+    }
+    return true;
+}
+
+/* What QEMU itself has against it, with the mode set. */
+static bool check_migration(Upgrade *u, Error **errp)
+{
+    g_autoptr(QDict) info = execute(u->old, "query-migrate", NULL, errp);
+    QList *reasons;
+
+    if (!info) {
         return false;
     }
     reasons = qdict_get_qlist(info, "blocked-reasons");
@@ -392,7 +403,8 @@ static bool prepare(Upgrade *u, Error **errp)
     say("to go on in %s (%s)", u->program, version);
     u->successor = successor_new(line, u->old_pid, u->program, u->monitor,
                                  u->changes, errp);
-    return u->successor && check_memory(u, errp) && configure(u, errp) &&
+    return u->successor && check_memory(u, errp) &&
+           check_not_migrating(u, errp) && configure(u, errp) &&
            check_migration(u, errp);
 }
 
