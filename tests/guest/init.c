@@ -20,6 +20,8 @@
  *   hpvm.kexec=1        instead, start /vmlinuz with /initrd and the same command line
  *                       but for this word
  *   hpvm.stay=1         stay when all is done
+ *   hpvm.cpus_off=1     before that, take each CPU but the first off until a line comes from
+ *                       the console
  *   hpvm.cpu_cycles=N   before that, take each CPU but the first off and on N times
  *   hpvm.disk=N         read N blocks of the NVMe disk on each CPU
  *   hpvm.disk_cycles=N  before that, unbind its driver, reset it, and bind it, N times
@@ -331,16 +333,37 @@ static void start_kernel(void)
 	fail("kexec");
 }
 
+static void switch_cpu(long cpu, const char *on)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), CPU_ONLINE, cpu);
+	write_file(path, on);
+}
+
+static void rest_cpus(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu;
+	char byte;
+
+	for (cpu = 1; cpu < cpus; cpu++)
+		switch_cpu(cpu, "0");
+	printf("hpvm: cpus_off=%ld\n", cpus - 1);
+	if (read(STDIN_FILENO, &byte, 1) != 1)
+		fail("read from the console");
+	for (cpu = 1; cpu < cpus; cpu++)
+		switch_cpu(cpu, "1");
+	printf("hpvm: cpus_off=0\n");
+}
+
 static void cycle_cpus(long cycles)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu, i;
-	char path[64];
 
 	for (i = 0; i < cycles; i++) {
 		for (cpu = 1; cpu < cpus; cpu++) {
-			snprintf(path, sizeof(path), CPU_ONLINE, cpu);
-			write_file(path, "0");
-			write_file(path, "1");
+			switch_cpu(cpu, "0");
+			switch_cpu(cpu, "1");
 		}
 	}
 	printf("hpvm: cpu_cycles=%ld\n", cycles);
@@ -531,6 +554,8 @@ int main(void)
 		end();
 	}
 	cycle_disk(parameter("hpvm.disk_cycles", 0));
+	if (parameter("hpvm.cpus_off", 0))
+		rest_cpus();
 	if (parameter("hpvm.cpu_cycles", 0))
 		cycle_cpus(parameter("hpvm.cpu_cycles", 0));
 	later(&settle, parameter("hpvm.settle_ms", 500) * 1000000);
