@@ -814,10 +814,10 @@ count_start() {
 
 count_end() { rmdir /sys/kernel/tracing/instances/mark[12]; }
 
-# "REASON COUNT" lines of one count.
+# counted INSTANCE: "REASON COUNT" lines.
 counted() {
     sed -n 's/^{ exit_reason: *\([0-9]*\) *} hitcount: *\([0-9]*\).*/\1 \2/p' \
-        /sys/kernel/tracing/instances/mark"$1"/events/kvm/kvm_exit/hist
+        /sys/kernel/tracing/instances/"$1"/events/kvm/kvm_exit/hist
 }
 
 # IPIs sent through KVM after mark MARK. Those of direct mode's fast path, which has
@@ -843,8 +843,8 @@ count_report() {
         grep kvm_pio $trace
         return 1
     fi
-    counted 1 >/run/count1
-    counted 2 >/run/count2
+    counted mark1 >/run/count1
+    counted mark2 >/run/count2
     awk -v io="$EXIT_IO" '
         NR == FNR { after[$1] = $2; next }
         { n = $2 - after[$1] - ($1 == io); if (n) print $1, n }
@@ -1034,12 +1034,15 @@ run_loads() {
             -device nvme,drive=disk,serial=lab
         ;;
     esac
+    [ -n "$CLIENTS" ] || trace_boot
     # shellcheck disable=SC2086  # blanks between them
     linux_guest "$idle hpvm.loads=$(echo $now | tr ' ' ,) hpvm.interval_ms=$INTERVAL_MS" \
         -m 256 -smp "$VCPUS" "$@"
     if [ -n "$PIN_CPU" ]; then
         check "$case_name: the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
     fi
+    [ -n "$CLIENTS" ] || check "$case_name: its start was counted" \
+        report_boot "${now%% *}" "boot-$VCPUS.$case_name"
     for load in $now; do
         run_load "$load" "$load-$VCPUS.$case_name" || break
     done
@@ -1056,14 +1059,14 @@ run_load() {
     wait_for 240 guest_reached "$load.warm"
     check "$name: the load is warm" guest_said "hpvm: $load.warm=" || return
     case $ACCEL in *hpvm=on*) check "$name: the guest is direct" wait_for 20 all_direct ;; esac
-    [ -z "$CLIENT" ] || check "$name: the clients run" start_clients "$load"
+    [ -z "$CLIENTS" ] || check "$name: the clients run" "$CLIENTS" start_clients "$load"
     count_start
     ipis=$(direct_ipis)
     stage "$name: exits are counted"
     echo >&8
     wait_for 240 guest_reached "$load.counted"
     check "$name: the load went on to its end" guest_said "hpvm: $load.counted=" || return
-    [ -z "$CLIENT" ] || check "$name: so did the clients" end_clients
+    [ -z "$CLIENTS" ] || check "$name: so did the clients" "$CLIENTS" end_clients
     # Of the load's last seconds, not of the interval alone.
     data "$name.ipis $(($(direct_ipis) - ipis))"
     # The two counts are read one after the other, and the guest isn't at its end.
@@ -1079,50 +1082,67 @@ run_load() {
     note "$name: $(exits_said); $(figure "$load.marked_requests") requests"
 }
 
-# measure_served NAME QEMU-ARGUMENT...: the same of servers in a guest whose clients are this
-# host's, by the network: $CARD is the card on this side.
-measure_served() {
-    case_name=$1
-    shift
-    now=$LOADS CLIENT=/run/clients
-    if [ ! -d "$CLIENT" ]; then
-        mkdir "$CLIENT"
-        (cd "$CLIENT" && cpio -i -d </guest/loads)
-    fi
-    run_loads "poll hpvm.network=1 hpvm.remote=1" "$case_name" "$@"
+# trace_boot, before QEMU starts, and report_boot LOAD NAME: all until the guest's init waits with
+# this load; nothing is mapped in its memory at first. A hundredth of a second is a million
+# instructions here.
+BOOT=/sys/kernel/tracing/instances/boot
+trace_boot() {
+    mkdir $BOOT
+    echo 'hist:keys=exit_reason:size=4096' >$BOOT/events/kvm/kvm_exit/trigger
+    booting=$(hundredths)
+}
+report_boot() {
+    # shellcheck disable=SC3045  # busybox has it
+    until guest_reached "$1.ready"; do read -r -t 0.01 _ <&9; done
+    booted=$(($(hundredths) - booting))
+    guest_said "hpvm: $1.ready=" && grep -q '^ *Dropped: 0' $BOOT/events/kvm/kvm_exit/hist || return
+    counted boot >/run/counts
+    rmdir $BOOT
+    while read -r reason n; do
+        data "$2.exits.$reason $n"
+    done </run/counts
+    data "$2.exits_total $(exits_total)"
+    data "$2.besides_ipis $(exits_total)"
+    data "$2.ipis 0"
+    data "$2.seconds $((booted / 100)).$(printf %02d $((booted % 100)))"
+    data "$2.marked_requests 1"
+    data "$2.marked_ticks $((booted * 1000000))"
+    note "$2: $(exits_said), $booted million instructions"
 }
 
-# served_by_cards QEMU-ARGUMENT...: by QEMU's own virtio card, and by an assigned one.
+# served_by_cards QEMU-ARGUMENT...: the same of servers in a guest on host a, whose clients are on
+# host b: by QEMU's own virtio card, and by an assigned one.
 served_by_cards() {
-    # shellcheck disable=SC2016  # that's for the script
-    printf '#!/bin/sh\nifconfig "$1" up\n' >/run/tap-up
-    chmod +x /run/tap-up
-    CARD=tap0
-    measure_served virtio "$@" -netdev tap,id=net,ifname=tap0,script=/run/tap-up,downscript=no \
-        -device virtio-net-pci,netdev=net,romfile=
-    check "the card can be assigned" assign_device 0000:00:07.0
-    # The only one that is left.
-    for card in /sys/class/net/eth*; do
-        CARD=${card##*/}
-    done
+    # The assigned card has a cable of its own.
+    [ "$HOST" = a ] || brctl addif br0 eth1
+    [ "$HOST" = a ] || ifconfig eth1 up
+    meet
+    now=$LOADS CLIENTS=peer
     # shellcheck disable=SC2086  # several words
-    measure_served nic "$@" $ASSIGNED
+    run_loads "poll hpvm.network=1 hpvm.remote=1" virtio "$@" $BRIDGED
+    check "the card can be assigned" assign_device 0000:00:07.0
+    # shellcheck disable=SC2086  # several words
+    run_loads "poll hpvm.network=1 hpvm.remote=1" nic "$@" $ASSIGNED
 }
 
 # start_clients LOAD: until they're killed; in a second they are warm.
+CLIENT=/run/clients
 start_clients() {
-    ifconfig "$CARD" 192.168.7.1 netmask 255.255.255.0 up
-    wait_for 20 ping -q -c 1 -W 1 192.168.7.2 || return
-    benchmark="redis-benchmark -h 192.168.7.2 -c 16 -r 10000 -n 100000000"
+    if [ ! -d $CLIENT ]; then
+        mkdir $CLIENT
+        (cd $CLIENT && cpio -i -d </guest/loads)
+    fi
+    wait_for 20 ping -q -c 1 -W 1 $NET.2 || return
+    benchmark="redis-benchmark -h $NET.2 -c 16 -r 10000 -n 100000000"
     case $1 in
     redis)
         for what in "-t get" "-t set" "lrange list 0 99"; do
             # shellcheck disable=SC2086  # several words
-            chroot "$CLIENT" /usr/bin/$benchmark $what >/run/client.log 2>&1 &
+            chroot $CLIENT /usr/bin/$benchmark $what >/run/client.log 2>&1 &
         done
         ;;
     nginx)
-        chroot "$CLIENT" /usr/bin/wrk -t 1 -c 64 -d 10000s http://192.168.7.2:80/index.html \
+        chroot $CLIENT /usr/bin/wrk -t 1 -c 64 -d 10000s http://$NET.2:80/index.html \
             >/run/client.log 2>&1 &
         ;;
     esac
@@ -1160,6 +1180,14 @@ vmx) BENCH_VCPUS=8 ;;
 svm) BENCH_VCPUS=4 ;;
 esac
 
+# starts_held SAYS: a guest with hpvm=on and -S, in ordinary mode, until it says so.
+starts_held() {
+    qmp hpvm-set-mode '{"mode":"ordinary"}' >/dev/null
+    qmp cont >/dev/null
+    check "the guest started" await_guest 60 "hpvm:.$1"
+    check "and is held" hpvm_state ordinary
+}
+
 # measure_bench QEMU-ARGUMENT...: tests/guest/bench.c on $VCPUS vCPUs, with HOLD set in
 # ordinary mode (for -S hpvm=on). The exits of its events are counted by the emulator in the
 # vmx lab (setting 'witness').
@@ -1171,12 +1199,7 @@ measure_bench() {
     fi
     start_guest -kernel /guest/bench.elf ${PIN_CPU:+-S} \
         -append "cpus=$VCPUS rounds=$ROUNDS marks=$((ROUNDS / 4)) $turns" "$@"
-    if [ -n "$HOLD" ]; then
-        qmp hpvm-set-mode '{"mode":"ordinary"}' >/dev/null
-        qmp cont >/dev/null
-        check "the guest started" await_guest 30 hpvm:.started
-        check "and is held" hpvm_state ordinary
-    fi
+    [ -z "$HOLD" ] || starts_held started
     if [ -n "$PIN_CPU" ]; then
         check "the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
         qmp cont >/dev/null
@@ -1386,7 +1409,8 @@ host_irqs() {
         /sys/kernel/tracing/instances/vfio/events/irq/irq_handler_entry/hist
 }
 
-# measure_irqs NAME WORDS QEMU-ARGUMENT...: run_irqs, its exits counted.
+# measure_irqs NAME WORDS QEMU-ARGUMENT...: run_irqs, its exits counted; with HOLD set in ordinary
+# mode (for -S hpvm=on).
 measure_irqs() {
     count_start
     name=$1
@@ -1413,6 +1437,7 @@ start_irqs() {
     if [ -n "$PIN_CPU" ]; then
         check "$name: the vCPUs are pinned from CPU $PIN_CPU on" pin_vcpus "$PIN_CPU"
     fi
+    [ -z "$HOLD" ] || starts_held ready
     await_guest 60 hpvm:.ready && stage "$name: the guest is up"
 }
 end_irqs() {
