@@ -82,8 +82,8 @@ struct kvm_hpvm_breaker {
 /**
  * struct kvm_hpvm_vm - whom an IPI, or a device's interrupt, may go to straight
  * @in_guest:	by APIC ID: the vCPU's state is in its pCPU's local APIC
- * @all:	@in_guest if it's everyone whose APIC is enabled; 0: there are APIC IDs
- *		beyond a cluster's
+ * @all:	@enabled as the first cluster's mask, or HPVM_NO_MASK
+ * @enabled:	by APIC ID: the vCPU's APIC is enabled; HPVM_APIC_IDS: one beyond is
  * @phys:	by APIC ID: the pCPU's x2APIC ID
  * @bound:	by APIC ID: the vCPU has a pCPU; irqfds.lock, as what follows
  * @held:	by APIC ID: user space wants it ordinary
@@ -98,6 +98,7 @@ struct kvm_hpvm_vm {
 
 	/* What senders read otherwise hardly changes. */
 	u32 all ____cacheline_aligned_in_smp;
+	DECLARE_BITMAP(enabled, HPVM_APIC_IDS + 1);
 	u32 phys[HPVM_APIC_IDS + 1];
 	DECLARE_BITMAP(bound, HPVM_APIC_IDS + 1);
 	DECLARE_BITMAP(held, HPVM_APIC_IDS + 1);

@@ -59,9 +59,9 @@ static void two_vectors_of_a_class_are_not(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, hpvm_isr_recreatable(isr));
 }
 
-static u32 icr_targets(u64 icr, u32 self, u32 all, u32 first)
+static u32 icr_targets(u64 icr, u32 first)
 {
-	u32 got_first, mask = hpvm_icr_targets(icr, self, all, &got_first);
+	u32 got_first, mask = hpvm_icr_targets(icr, &got_first);
 
 	return got_first == first ? mask : ~0U;
 }
@@ -71,23 +71,17 @@ static void an_icr_names_the_vcpus_of_one_cluster(struct kunit *test)
 	const u64 logical = APIC_DEST_LOGICAL | 0x40;
 
 	/* Physical: an APIC ID. */
-	KUNIT_EXPECT_EQ(test, icr_targets(0x40, 1, 0xf, 0), 1U);
-	KUNIT_EXPECT_EQ(test, icr_targets(17ULL << 32 | 0x40, 1, 0, 16), (u32)BIT(1));
-	KUNIT_EXPECT_EQ(test, icr_targets(254ULL << 32 | APIC_INT_ASSERT | 0x40, 1, 0, 240),
+	KUNIT_EXPECT_EQ(test, icr_targets(0x40, 0), 1U);
+	KUNIT_EXPECT_EQ(test, icr_targets(17ULL << 32 | 0x40, 16), (u32)BIT(1));
+	KUNIT_EXPECT_EQ(test, icr_targets(254ULL << 32 | APIC_INT_ASSERT | 0x40, 240),
 			(u32)BIT(14));
-	KUNIT_EXPECT_EQ(test, icr_targets(255ULL << 32 | 0x40, 1, 0xf, 240), 0U);
-	KUNIT_EXPECT_EQ(test, icr_targets(~0ULL << 32 | 0x40, 1, 0xf, 0xfffffff0), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(255ULL << 32 | 0x40, 240), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(~0ULL << 32 | 0x40, 0xfffffff0), 0U);
 	/* Logical: a cluster and a mask. */
-	KUNIT_EXPECT_EQ(test, icr_targets(0x5ULL << 32 | logical, 1, 0xf, 0), 5U);
-	KUNIT_EXPECT_EQ(test, icr_targets(0xf8001ULL << 32 | logical, 1, 0xf, 240), 0x8001U);
-	KUNIT_EXPECT_EQ(test, icr_targets(0x100001ULL << 32 | logical, 1, 0xf, 256), 0U);
-	KUNIT_EXPECT_EQ(test, icr_targets(0x10000ULL << 32 | logical, 1, 0xf, 16), 0U);
-	/* Shorthands: of those that are up, if there is one cluster. */
-	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLINC | 0x40, 1, 0xf, 0), 0xfU);
-	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLBUT | 0x40, 1, 0xf, 0), 0xdU);
-	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLBUT | 0x40, 1, 0, 0), 0U);
-	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_ALLBUT | 0x40, 16, 0xf, 0), 0U);
-	KUNIT_EXPECT_EQ(test, icr_targets(APIC_DEST_SELF | 0x40, 1, 0xf, 0), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(0x5ULL << 32 | logical, 0), 5U);
+	KUNIT_EXPECT_EQ(test, icr_targets(0xf8001ULL << 32 | logical, 240), 0x8001U);
+	KUNIT_EXPECT_EQ(test, icr_targets(0x100001ULL << 32 | logical, 256), 0U);
+	KUNIT_EXPECT_EQ(test, icr_targets(0x10000ULL << 32 | logical, 16), 0U);
 }
 
 static void an_icr_that_is_not_a_fixed_interrupt_is_kvms(struct kunit *test)
@@ -100,7 +94,88 @@ static void an_icr_that_is_not_a_fixed_interrupt_is_kvms(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(low); i++)
-		KUNIT_EXPECT_EQ_MSG(test, icr_targets(low[i], 1, 0xf, 0), 0U, "%#x", low[i]);
+		KUNIT_EXPECT_FALSE_MSG(test, hpvm_icr_sendable(low[i]), "%#x", low[i]);
+	KUNIT_EXPECT_TRUE(test, hpvm_icr_sendable(~0ULL << 32 | HPVM_ICR_FIXED));
+	KUNIT_EXPECT_TRUE(test, hpvm_icr_sendable(APIC_DEST_ALLINC | FIRST_EXTERNAL_VECTOR));
+}
+
+#define ALL	(APIC_DEST_ALLINC | APIC_INT_ASSERT | 0x40)
+#define OTHERS	(APIC_DEST_ALLBUT | APIC_INT_ASSERT | 0x40)
+
+static void a_shorthand_names_all_that_are_up(struct kunit *test)
+{
+	static const unsigned int counts[] = { 1, 2, 16, 17, 64, 65, 255 };
+	DECLARE_BITMAP(up, HPVM_APIC_IDS + 1);
+	DECLARE_BITMAP(got, HPVM_APIC_IDS + 1);
+	unsigned int i, n, self;
+
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		n = counts[i];
+		bitmap_zero(up, HPVM_APIC_IDS + 1);
+		bitmap_set(up, 0, n);
+		for (self = 0; self < n; self++) {
+			KUNIT_EXPECT_TRUE(test, hpvm_shorthand_targets(ALL, self, up, up, got));
+			KUNIT_EXPECT_TRUE(test, bitmap_equal(got, up, HPVM_APIC_IDS + 1));
+
+			/* A single vCPU has no others. */
+			KUNIT_EXPECT_EQ(test, n > 1,
+					hpvm_shorthand_targets(OTHERS, self, up, up, got));
+			KUNIT_EXPECT_FALSE(test, test_bit(self, got));
+			__set_bit(self, got);
+			KUNIT_EXPECT_TRUE(test, bitmap_equal(got, up, HPVM_APIC_IDS + 1));
+		}
+		/* No other ways to name them. */
+		KUNIT_EXPECT_FALSE(test, hpvm_shorthand_targets(0x40, 0, up, up, got));
+		KUNIT_EXPECT_FALSE(test, hpvm_shorthand_targets(APIC_DEST_SELF | 0x40, 0,
+								up, up, got));
+	}
+}
+
+static void a_shorthand_leaves_out_those_that_are_down(struct kunit *test)
+{
+	DECLARE_BITMAP(up, HPVM_APIC_IDS + 1) = {};
+	DECLARE_BITMAP(in_guest, HPVM_APIC_IDS + 1) = {};
+	DECLARE_BITMAP(got, HPVM_APIC_IDS + 1);
+
+	bitmap_set(up, 0, HPVM_APIC_IDS);
+	__clear_bit(7, up);
+	bitmap_clear(up, 60, 10);
+	bitmap_copy(in_guest, up, HPVM_APIC_IDS + 1);
+	KUNIT_EXPECT_TRUE(test, hpvm_shorthand_targets(ALL, 254, up, in_guest, got));
+	KUNIT_EXPECT_TRUE(test, bitmap_equal(got, up, HPVM_APIC_IDS + 1));
+	KUNIT_EXPECT_TRUE(test, hpvm_shorthand_targets(OTHERS, 254, up, in_guest, got));
+	KUNIT_EXPECT_EQ(test, bitmap_weight(got, HPVM_APIC_IDS + 1), HPVM_APIC_IDS - 11 - 1);
+	KUNIT_EXPECT_FALSE(test, test_bit(254, got));
+
+	/* Not even if one is in its guest just now. */
+	__set_bit(65, in_guest);
+	KUNIT_EXPECT_TRUE(test, hpvm_shorthand_targets(ALL, 0, up, in_guest, got));
+	KUNIT_EXPECT_FALSE(test, test_bit(65, got));
+}
+
+static void a_shorthand_is_kvms_if_one_cannot_be_reached(struct kunit *test)
+{
+	DECLARE_BITMAP(up, HPVM_APIC_IDS + 1) = {};
+	DECLARE_BITMAP(in_guest, HPVM_APIC_IDS + 1) = {};
+	DECLARE_BITMAP(got, HPVM_APIC_IDS + 1);
+	unsigned int id;
+
+	bitmap_set(up, 0, HPVM_APIC_IDS);
+	for (id = 0; id < HPVM_APIC_IDS; id++) {
+		bitmap_copy(in_guest, up, HPVM_APIC_IDS + 1);
+		__clear_bit(id, in_guest);
+		KUNIT_EXPECT_FALSE(test, hpvm_shorthand_targets(ALL, 254, up, in_guest, got));
+		KUNIT_EXPECT_EQ(test, id == 254,
+				hpvm_shorthand_targets(OTHERS, 254, up, in_guest, got));
+	}
+
+	/* One beyond what the table has; which may be one of several, if it's the writer. */
+	bitmap_copy(in_guest, up, HPVM_APIC_IDS + 1);
+	__set_bit(HPVM_APIC_IDS, up);
+	KUNIT_EXPECT_FALSE(test, hpvm_shorthand_targets(ALL, 0, up, in_guest, got));
+	KUNIT_EXPECT_FALSE(test, hpvm_shorthand_targets(OTHERS, 0, up, in_guest, got));
+	KUNIT_EXPECT_FALSE(test, hpvm_shorthand_targets(OTHERS, HPVM_APIC_IDS, up, in_guest, got));
+	KUNIT_EXPECT_FALSE(test, hpvm_shorthand_targets(OTHERS, 300, up, in_guest, got));
 }
 
 static void a_deadline_is_handed_over_exactly_once(struct kunit *test)
@@ -279,12 +354,12 @@ static void eoi_exits_while_a_handled_vector_is_under_way(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, hpvm_need_eoi_exit(irr, isr, handled));
 }
 
-static void shorthands_are_for_one_cluster(struct kunit *test)
+static void one_mask_is_for_one_cluster(struct kunit *test)
 {
 	DECLARE_BITMAP(ids, HPVM_APIC_IDS + 1) = {};
 	unsigned int id;
 
-	KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), 0U);
+	KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), HPVM_NO_MASK);
 	__set_bit(0, ids);
 	__set_bit(5, ids);
 	KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), 0x21U);
@@ -294,9 +369,11 @@ static void shorthands_are_for_one_cluster(struct kunit *test)
 	/* 255, which means all, among them. */
 	for (id = HPVM_CLUSTER_IDS; id <= HPVM_APIC_IDS; id++) {
 		__set_bit(id, ids);
-		KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), 0U);
+		KUNIT_EXPECT_EQ(test, hpvm_shorthand_mask(ids), HPVM_NO_MASK);
 		__clear_bit(id, ids);
 	}
+	/* The assembly takes it for a mask if it's any 16 bits. */
+	KUNIT_EXPECT_GT(test, HPVM_NO_MASK, 0xffffU);
 }
 
 static void only_fixed_edge_triggered_msis_go_straight(struct kunit *test)
@@ -519,6 +596,9 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(two_vectors_of_a_class_are_not),
 	KUNIT_CASE(an_icr_names_the_vcpus_of_one_cluster),
 	KUNIT_CASE(an_icr_that_is_not_a_fixed_interrupt_is_kvms),
+	KUNIT_CASE(a_shorthand_names_all_that_are_up),
+	KUNIT_CASE(a_shorthand_leaves_out_those_that_are_down),
+	KUNIT_CASE(a_shorthand_is_kvms_if_one_cannot_be_reached),
 	KUNIT_CASE(a_deadline_is_handed_over_exactly_once),
 	KUNIT_CASE(a_sticky_deadline_in_the_past_has_fired),
 	KUNIT_CASE(a_deadline_is_translated_to_the_hosts_tsc),
@@ -531,7 +611,7 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(lvtt_vectors_below_32_stay_out),
 	KUNIT_CASE(lvtt_keeps_no_other_bits),
 	KUNIT_CASE(eoi_exits_while_a_handled_vector_is_under_way),
-	KUNIT_CASE(shorthands_are_for_one_cluster),
+	KUNIT_CASE(one_mask_is_for_one_cluster),
 	KUNIT_CASE(only_fixed_edge_triggered_msis_go_straight),
 	KUNIT_CASE(msi_vectors_of_exceptions_and_of_class_15_stay_out),
 	KUNIT_CASE(what_happens_too_often_does_so_within_a_window),

@@ -25,16 +25,20 @@
 #define HPVM_CLUSTER_IDS	16
 #define HPVM_APIC_IDS		255	/* KVM takes 255 for a broadcast, too */
 #define HPVM_CLUSTERS		((HPVM_APIC_IDS + 1) / HPVM_CLUSTER_IDS)
+#define HPVM_ID_WORDS		BITS_TO_LONGS(HPVM_APIC_IDS + 1)
+
+/* Equals no mask of a cluster: not even that of one with no vCPU in its guest. */
+#define HPVM_NO_MASK		BIT(HPVM_CLUSTER_IDS)
 
 /*
  * The mask of the first cluster that stands for all @ids (HPVM_APIC_IDS + 1 bits, the
- * last one for those beyond); 0 if there are others.
+ * last one for those beyond); HPVM_NO_MASK if there are others, or none at all.
  */
 static inline u32 hpvm_shorthand_mask(const unsigned long *ids)
 {
 	if (find_next_bit(ids, HPVM_APIC_IDS + 1, HPVM_CLUSTER_IDS) <= HPVM_APIC_IDS)
-		return 0;
-	return ids[0];
+		return HPVM_NO_MASK;
+	return ids[0] ?: HPVM_NO_MASK;
 }
 
 /* The TPR that holds back a source that doesn't stop; the doorbell's class is 15. */
@@ -72,39 +76,69 @@ static inline bool hpvm_sendable(u8 vector)
 #define HPVM_ICR_FIXED		(APIC_VECTOR_MASK | APIC_INT_ASSERT | \
 				 APIC_DEST_LOGICAL | APIC_DEST_ALLBUT)
 
+/* May an interrupt be sent straight that this write to the x2APIC's ICR asks for? */
+static inline bool hpvm_icr_sendable(u64 icr)
+{
+	return !((u32)icr & ~HPVM_ICR_FIXED) && hpvm_sendable(icr & APIC_VECTOR_MASK);
+}
+
 /**
- * hpvm_icr_targets - whom a write to the x2APIC's ICR is for
+ * hpvm_icr_targets - whom a write to the x2APIC's ICR without a shorthand is for
  * @icr:	the value
- * @self:	the writer's APIC ID
- * @all:	kvm_hpvm_vm.all
  * @first:	set to the first APIC ID of a cluster, below HPVM_APIC_IDS
  *
- * Return: the mask of those in this cluster that are meant; 0 if it isn't a fixed,
- * edge-triggered interrupt that may be sent straight, or is for others as well.
+ * Return: the mask of those in this cluster that are meant; 0 if there are others as well.
  */
-static inline u32 hpvm_icr_targets(u64 icr, u32 self, u32 all, u32 *first)
+static inline u32 hpvm_icr_targets(u64 icr, u32 *first)
 {
-	u32 low = icr, dest = icr >> 32;
+	u32 dest = icr >> 32;
 
-	*first = 0;
-	if ((low & ~HPVM_ICR_FIXED) || !hpvm_sendable(low & APIC_VECTOR_MASK))
-		return 0;
-	switch (low & APIC_DEST_ALLBUT) {
-	case 0:
-		break;
-	case APIC_DEST_ALLINC:
-		return all;
-	case APIC_DEST_ALLBUT:
-		return self < HPVM_CLUSTER_IDS ? all & ~BIT(self) : 0;
-	default:
-		return 0;
-	}
-	if (low & APIC_DEST_LOGICAL) {
+	if (icr & APIC_DEST_LOGICAL) {
 		*first = (dest >> 16) * HPVM_CLUSTER_IDS;
 		return dest >> 16 < HPVM_CLUSTERS ? dest & 0xffff : 0;
 	}
 	*first = round_down(dest, HPVM_CLUSTER_IDS);
 	return dest < HPVM_APIC_IDS ? BIT(dest % HPVM_CLUSTER_IDS) : 0;
+}
+
+/**
+ * hpvm_shorthand_targets - whom a write to the x2APIC's ICR with a shorthand is for
+ * @icr:	the value
+ * @self:	the writer's APIC ID
+ * @enabled:	kvm_hpvm_vm.enabled
+ * @in_guest:	kvm_hpvm_vm.in_guest, where HPVM_APIC_IDS, for those beyond, is never set
+ * @targets:	set to those that are meant, by APIC ID
+ *
+ * Return: true if all of them can be reached straight, and there are any.
+ */
+static inline bool hpvm_shorthand_targets(u64 icr, u32 self, const unsigned long *enabled,
+					  const unsigned long *in_guest,
+					  unsigned long *targets)
+{
+	unsigned long any = 0, missing = 0;
+	unsigned int i;
+
+	switch (icr & APIC_DEST_ALLBUT) {
+	case APIC_DEST_ALLINC:
+		/* None, and beyond the last word. */
+		self = HPVM_APIC_IDS + 1;
+		break;
+	case APIC_DEST_ALLBUT:
+		/* Others may be beyond, too. */
+		if (self >= HPVM_APIC_IDS)
+			return false;
+		break;
+	default:
+		return false;
+	}
+	for (i = 0; i < HPVM_ID_WORDS; i++) {
+		targets[i] = READ_ONCE(enabled[i]);
+		if (i == BIT_WORD(self))
+			targets[i] &= ~BIT_MASK(self);
+		any |= targets[i];
+		missing |= targets[i] & ~READ_ONCE(in_guest[i]);
+	}
+	return any && !missing;
 }
 
 /*

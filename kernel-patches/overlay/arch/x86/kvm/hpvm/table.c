@@ -41,13 +41,13 @@ void kvm_hpvm_vm_destroy(struct kvm *kvm)
 }
 
 /*
- * Shorthands ("all", "all but self") are for vCPUs that can be named by one mask, the
- * first cluster's.  They mean those whose local APIC is enabled: one that the guest
- * hasn't started, or has stopped, takes no interrupt, as __apic_accept_irq() has it.
+ * Shorthands ("all", "all but self") mean the vCPUs whose local APIC is enabled: one that
+ * the guest hasn't started, or has stopped, takes no interrupt, as __apic_accept_irq() has
+ * it.  If one mask can name them, the first cluster's, vmx/hpvm_ipi.S has it.
  *
  * A vCPU that is about to change that comes here afterwards, before it goes on: under
  * the lock, so that the last one to write has seen what all of them have changed.
- * Process context.
+ * Racer: a sender, see send_to_all().  Process context.
  */
 void kvm_hpvm_count_vcpus(struct kvm *kvm)
 {
@@ -63,6 +63,8 @@ void kvm_hpvm_count_vcpus(struct kvm *kvm)
 		if (lapic_in_kernel(vcpu) && kvm_apic_hw_enabled(vcpu->arch.apic) &&
 		    kvm_apic_sw_enabled(vcpu->arch.apic))
 			__set_bit(min(vcpu->vcpu_id, HPVM_APIC_IDS), ids);
+	for (i = 0; i < HPVM_ID_WORDS; i++)
+		WRITE_ONCE(vm->enabled[i], ids[i]);
 	WRITE_ONCE(vm->all, hpvm_shorthand_mask(ids));
 }
 

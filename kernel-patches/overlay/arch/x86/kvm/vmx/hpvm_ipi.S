@@ -219,7 +219,10 @@ SYM_CODE_START(vmx_hpvm_vmexit)
 	mov	REGS(%rsp), %rbx
 	jmp	.Lsent
 
-	/* All but self has the bits of all and of self, which no one sends so. */
+	/*
+	 * All but self has the bits of all and of self, which no one sends so.  HPVM_NO_MASK
+	 * equals no 16 bits, and leaves it to kvm_hpvm_send_icr().
+	 */
 .Lshorthand:
 	test	$APIC_DEST_ALLINC, %eax
 	jz	.Lslow

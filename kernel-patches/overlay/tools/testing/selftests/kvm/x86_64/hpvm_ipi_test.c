@@ -145,6 +145,25 @@ static void guest_all_vectors(void)
 	guest_end();
 }
 
+/* Those that name nobody, whatever the APIC IDs are. */
+static void guest_shorthands(void)
+{
+	uint32_t i;
+	int v;
+
+	guest_begin();
+	for (v = 32; v < 256; v++) {
+		for (i = 1; i <= 2; i++) {
+			guest_send(APIC_DEST_ALLBUT | v);
+			guest_await(1, v, 2 * i - 1);
+			guest_send(APIC_DEST_ALLINC | v);
+			guest_await(1, v, 2 * i);
+			guest_await(0, v, i);
+		}
+	}
+	guest_end();
+}
+
 /* One after the other, each awaited: none may be lost. */
 static void guest_rounds(void)
 {
@@ -394,12 +413,17 @@ static void *run_pinned(void *arg)
 	return run_vcpu(arg);
 }
 
-static void start(struct runner *r, struct kvm_vcpu *vcpu, int pcpu)
+static void start_unbound(struct runner *r, struct kvm_vcpu *vcpu, int pcpu)
 {
 	r->vcpu = vcpu;
 	r->pcpu = pcpu;
-	hpvm_bind(vcpu, pcpu);
 	TEST_ASSERT(!pthread_create(&r->thread, NULL, run_pinned, r), "pthread_create()");
+}
+
+static void start(struct runner *r, struct kvm_vcpu *vcpu, int pcpu)
+{
+	hpvm_bind(vcpu, pcpu);
+	start_unbound(r, vcpu, pcpu);
 }
 
 /* Waits for its end, and signals it until then. */
@@ -417,14 +441,17 @@ static void stop(struct runner *r)
 	join_swinging(r);
 }
 
-static struct kvm_vm *create(int vcpus, struct kvm_vcpu **vcpu, void **guest_code)
+static const uint32_t first_ids[] = { 0, 1 };
+
+static struct kvm_vm *create(int vcpus, const uint32_t *ids, struct kvm_vcpu **vcpu,
+			     void **guest_code)
 {
 	struct kvm_vm *vm = vm_create(vcpus);
 	int i;
 
 	vm_enable_cap(vm, KVM_CAP_X86_HPVM, features);
 	for (i = 0; i < vcpus; i++) {
-		vcpu[i] = vm_vcpu_add(vm, i, guest_code[i]);
+		vcpu[i] = vm_vcpu_add(vm, ids[i], guest_code[i]);
 		vcpu_set_cpuid_feature(vcpu[i], X86_FEATURE_TSC_DEADLINE_TIMER);
 		hpvm_set_tsc_offset(vcpu[i], 0);
 	}
@@ -434,8 +461,17 @@ static struct kvm_vm *create(int vcpus, struct kvm_vcpu **vcpu, void **guest_cod
 	return vm;
 }
 
-/* Returns how many ICR writes of the sender took the fast path. */
-static uint64_t between(void *sender, void *receiver, bool hostile)
+enum how {
+	RECEIVER_ENDS,
+	RECEIVER_IS_STOPPED,
+	RECEIVER_IS_UNBOUND,	/* and ends */
+};
+
+/*
+ * Two vCPUs with these APIC IDs.  Returns how many ICR writes of the sender took the
+ * fast path.
+ */
+static uint64_t between_ids(const uint32_t *ids, void *sender, void *receiver, enum how how)
 {
 	void *code[] = { sender, receiver }, *onlooker[] = { guest_witness };
 	struct sigaction sa = { .sa_handler = handle_signal };
@@ -448,16 +484,19 @@ static uint64_t between(void *sender, void *receiver, bool hostile)
 	int v;
 
 	sigaction(SIGUSR1, &sa, NULL);
-	witness_vm = create(1, &witness_vcpu, onlooker);
+	witness_vm = create(1, first_ids, &witness_vcpu, onlooker);
 	start(&witness, witness_vcpu, pcpus[2]);
 
-	vm = create(2, vcpu, code);
-	start(&r[1], vcpu[1], pcpus[1]);
+	vm = create(2, ids, vcpu, code);
+	if (how == RECEIVER_IS_UNBOUND)
+		start_unbound(&r[1], vcpu[1], pcpus[1]);
+	else
+		start(&r[1], vcpu[1], pcpus[1]);
 	start(&r[0], vcpu[0], pcpus[0]);
 	pthread_join(r[0].thread, NULL);
 	TEST_ASSERT(r[0].direct, "The sender wasn't in direct mode");
 	ipis = hpvm_state(vcpu[0]).ipis;
-	if (hostile)
+	if (how == RECEIVER_IS_STOPPED)
 		stop(&r[1]);
 	else
 		pthread_join(r[1].thread, NULL);
@@ -475,9 +514,14 @@ static uint64_t between(void *sender, void *receiver, bool hostile)
 	return ipis;
 }
 
+static uint64_t between(void *sender, void *receiver)
+{
+	return between_ids(first_ids, sender, receiver, RECEIVER_ENDS);
+}
+
 TEST(all_vectors)
 {
-	uint64_t ipis = between(guest_all_vectors, guest_receiver, false);
+	uint64_t ipis = between(guest_all_vectors, guest_receiver);
 
 	/*
 	 * Each of 224 vectors but the host's doorbell, 6 of the 8 ways, unless an
@@ -487,14 +531,40 @@ TEST(all_vectors)
 	EXPECT_GE(6 * 223, ipis);
 }
 
+/* In one cluster; in two, the sender in either; the last one that can be reached. */
+TEST(shorthands)
+{
+	static const uint32_t ids[][2] = { { 0, 15 }, { 0, 16 }, { 20, 3 }, { 64, 254 } };
+	uint64_t ipis;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		ipis = between_ids(ids[i], guest_shorthands, guest_receiver, RECEIVER_ENDS);
+		EXPECT_LE(4 * 223 * 9 / 10, ipis);
+		EXPECT_GE(4 * 223, ipis);
+	}
+}
+
+/* One that can't be named in the table, or isn't direct: they arrive by way of KVM. */
+TEST(shorthands_for_others)
+{
+	static const uint32_t beyond[] = { 0, 255 }, far_beyond[] = { 300, 0 };
+	static const uint32_t two_clusters[] = { 16, 0 };
+
+	EXPECT_EQ(0, between_ids(beyond, guest_shorthands, guest_receiver, RECEIVER_ENDS));
+	EXPECT_EQ(0, between_ids(far_beyond, guest_shorthands, guest_receiver, RECEIVER_ENDS));
+	EXPECT_EQ(0, between_ids(two_clusters, guest_shorthands, guest_receiver,
+				 RECEIVER_IS_UNBOUND));
+}
+
 TEST(none_is_lost)
 {
-	EXPECT_LE(2 * ROUNDS * 9 / 10, between(guest_rounds, guest_receiver, false));
+	EXPECT_LE(2 * ROUNDS * 9 / 10, between(guest_rounds, guest_receiver));
 }
 
 TEST(none_is_lost_in_the_host)
 {
-	between(guest_rounds, guest_receiver_away, false);
+	between(guest_rounds, guest_receiver_away);
 }
 
 /* Two vCPUs send to each other all the time; what became of each is in @r. */
@@ -506,7 +576,7 @@ static void both_ways(void *receiver, struct runner r[2])
 	struct kvm_vm *vm;
 
 	sigaction(SIGUSR1, &sa, NULL);
-	vm = create(2, vcpu, code);
+	vm = create(2, first_ids, vcpu, code);
 	virt_pg_map(vm, APIC_DEFAULT_GPA, APIC_DEFAULT_GPA);
 	start(&r[1], vcpu[1], pcpus[1]);
 	start(&r[0], vcpu[0], pcpus[0]);
@@ -543,12 +613,12 @@ TEST(swinging)
 TEST(odd_writes)
 {
 	/* The first one isn't for the assembly, but is sent straight all the same. */
-	EXPECT_EQ(2, between(guest_odd_writes, guest_receiver, false));
+	EXPECT_EQ(2, between(guest_odd_writes, guest_receiver));
 }
 
 TEST(hostile)
 {
-	EXPECT_NE(0, between(guest_hostile, guest_receiver, true));
+	EXPECT_NE(0, between_ids(first_ids, guest_hostile, guest_receiver, RECEIVER_IS_STOPPED));
 }
 
 int main(int argc, char *argv[])
