@@ -20,6 +20,7 @@
 #define ICR_STARTUP		(6 << 8)
 #define ICR_LOGICAL		(1 << 11)
 #define ICR_ASSERT		(1 << 14)
+#define ICR_ALL			(2 << 18)
 #define ICR_ALL_BUT_SELF	(3 << 18)
 #define X2APIC_LVTT		0x832
 #define X2APIC_LVT0		0x835

@@ -13,6 +13,8 @@
  *               as it is (see lab_exact())
  *   timers=N    afterwards, N timers between two marks, half of them in HLT
  *   ipis=N      afterwards, N IPIs to another CPU between two marks, half of them to HLT
+ *   broadcasts=N  afterwards, N IPIs by shorthand between two marks, to all CPUs and to all
+ *               but this one in turn, half of them to HLT
  *   soak        instead of all that, timers and IPIs until a character comes from the port
  *
  *   timer_arm        write IA32_TSC_DEADLINE, or where there is none the one-shot count
@@ -30,7 +32,7 @@
  *   ipi_deliver      from before that write to the handler on the other CPU, busy
  *   hlt_wake_ipi     the same, to a CPU in HLT
  *   ipi_round_trip   the other CPU's handler answers with an IPI: to that one's handler
- *   multicast_send   write the ICR: to all other CPUs, logical cluster destination
+ *   multicast_send   write the ICR: to all other CPUs of a cluster, logical destination
  *
  * Reading the TSC itself costs "empty", which is in each of them.
  */
@@ -48,12 +50,13 @@
 #define SOAK_POLL		(1 << 27)	/* ticks from one look at the serial port on */
 
 #define VECTOR			0x40
+#define BROADCAST_VECTOR	0x50
 #define MAX_ROUNDS		10000
 #define WARM_UP			10
 
 static uint32_t samples[MAX_ROUNDS];
 static uint32_t cpus, rounds, marked_rounds, ahead;
-static uint32_t timers, ipis;
+static uint32_t timers, ipis, broadcasts;
 static int marks, turns, waits, soaks;
 /* The timer: its MSR, and without a deadline its counts in 2^20 ticks of the TSC. */
 static uint32_t timer_msr, timer_counts;
@@ -69,6 +72,14 @@ __attribute__((interrupt)) static void on_interrupt(void *frame)
 		wrmsr(X2APIC_ICR, me->reply);
 	me->stamp = now;
 	me->state = FIRED;
+}
+
+/* Nobody waits for it to be acknowledged: one that came twice is counted twice. */
+__attribute__((interrupt)) static void on_broadcast(void *frame)
+{
+	(void)frame;
+	this_cpu()->broadcasts++;
+	wrmsr(X2APIC_EOI, 0);
 }
 
 __attribute__((interrupt)) static void on_other(void *frame)
@@ -422,23 +433,28 @@ static uint32_t ipi_round_trip(void)
 	return me->stamp - sent.start;
 }
 
+static int in_cluster_of_1(struct cpu *other)
+{
+	return other->logical_id >> 16 == cpu(1)->logical_id >> 16;
+}
+
 static uint32_t multicast_send(void)
 {
-	uint32_t cluster = cpu(1)->logical_id & 0xffff0000, others = 0, i;
+	uint32_t others = 0, i;
 	struct sent sent;
 
-	for (i = 1; i < cpus; i++) {
-		if ((cpu(i)->logical_id & 0xffff0000) != cluster)
-			fail("CPUs in several clusters");
-		others |= cpu(i)->logical_id;
-	}
+	for (i = 1; i < cpus; i++)
+		if (in_cluster_of_1(cpu(i)))
+			others |= cpu(i)->logical_id;
 	event_begins();
 	sent = send((uint64_t)others << 32 | ICR_LOGICAL | ICR_ASSERT | VECTOR);
 	for (i = 1; i < cpus; i++)
-		await(cpu(i), FIRED, "multicast IPI");
+		if (in_cluster_of_1(cpu(i)))
+			await(cpu(i), FIRED, "multicast IPI");
 	event_ends();
 	for (i = 1; i < cpus; i++)
-		release(cpu(i));
+		if (in_cluster_of_1(cpu(i)))
+			release(cpu(i));
 	return sent.ticks;
 }
 
@@ -565,6 +581,53 @@ static void run_ipis(void)
 	put_result("marked_", "ipis", 1);
 }
 
+static void await_broadcasts(struct cpu *target, uint32_t count)
+{
+	uint64_t limit = rdtsc() + TIMEOUT;
+
+	while (target->broadcasts < count) {
+		if (rdtsc() > limit)
+			fail("broadcast");
+		end_turn();
+	}
+}
+
+/* Each second one is for this CPU, too. */
+static void run_broadcasts(void)
+{
+	uint32_t last_id = 0, i, j;
+
+	mark(MARK_BEGIN);
+	for (i = 0; i < broadcasts; i++) {
+		if (i == broadcasts / 2) {
+			for (j = 1; j < cpus; j++)
+				cpu(j)->halt = 1;
+			spin(ahead);
+		}
+		wrmsr(X2APIC_ICR, (i % 2 ? ICR_ALL : ICR_ALL_BUT_SELF) | ICR_ASSERT |
+				  BROADCAST_VECTOR);
+		for (j = 1; j < cpus; j++)
+			await_broadcasts(cpu(j), i + 1);
+		await_broadcasts(this_cpu(), (i + 1) / 2);
+	}
+	mark(MARK_END);
+	for (i = 1; i < cpus; i++) {
+		cpu(i)->halt = 0;
+		send(icr_to(cpu(i)));
+		release(cpu(i));
+	}
+	if (this_cpu()->broadcasts != broadcasts / 2)
+		fail("broadcasts to this CPU");
+	for (i = 1; i < cpus; i++) {
+		if (cpu(i)->broadcasts != broadcasts)
+			fail("broadcasts that came twice");
+		if (cpu(i)->id > last_id)
+			last_id = cpu(i)->id;
+	}
+	put_result("last_apic_id", "", last_id);
+	put_result("broadcasts_arrived", "", broadcasts);
+}
+
 /* One that is lost ends it: in await(), or by the host's patience with this program in HLT. */
 static void soak(void)
 {
@@ -632,6 +695,8 @@ static void first_cpu(void)
 			run_timers();
 		if (ipis)
 			run_ipis();
+		if (broadcasts)
+			run_broadcasts();
 	}
 	put_result("unexpected", "", unexpected);
 	put_result("done", "", 1);
@@ -651,12 +716,14 @@ void start_c(const char *cmdline)
 	marked_rounds = number(cmdline, "marks=", 0);
 	timers = number(cmdline, "timers=", 0);
 	ipis = number(cmdline, "ipis=", 0);
+	broadcasts = number(cmdline, "broadcasts=", 0);
 	turns = word(cmdline, "turns") != 0;
 	soaks = word(cmdline, "soak") != 0;
-	if (!cpus || cpus > MAX_CPUS || (ipis && cpus < 2) || !rounds || rounds > MAX_ROUNDS ||
+	if (!cpus || cpus > MAX_CPUS || ((ipis || broadcasts) && cpus < 2) || !rounds || rounds > MAX_ROUNDS ||
 	    marked_rounds > MAX_ROUNDS)
 		fail("a number that is out of range");
 	set_up(on_other);
 	gate(VECTOR, on_interrupt);
+	gate(BROADCAST_VECTOR, on_broadcast);
 	on_own_stack(first_cpu);
 }

@@ -4,7 +4,7 @@
 #ifndef HPVM_TEST_SMP_H
 #define HPVM_TEST_SMP_H
 
-#define MAX_CPUS	16
+#define MAX_CPUS	32
 /* Where they start, a page below 1 MiB that the first CPU fills. */
 #define AP_PAGE		0x8000
 
@@ -27,6 +27,7 @@ struct cpu {
 	volatile int halt;		/* wait in HLT */
 	volatile uint64_t reply;	/* what the handler writes to the ICR, or 0 */
 	volatile uint32_t stamp;	/* the handler's TSC, its lower half */
+	volatile uint32_t broadcasts;	/* that it has handled */
 	volatile int up;
 	uint32_t id, logical_id;
 };

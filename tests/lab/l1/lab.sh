@@ -1212,6 +1212,46 @@ measure_bench() {
     [ "$LAB" = vmx ] || check "exits of each event were counted" count_events
 }
 
+# measure_shorthands VCPUS LAST-APIC-ID QEMU-ARGUMENT...: tests/guest/bench.c sends $BROADCASTS
+# IPIs by shorthand, and their exits are counted: one each, at the sender, and a fast one.
+measure_shorthands() {
+    VCPUS=$1
+    last=$2
+    shift 2
+    mkfifo /run/input
+    exec 8<>/run/input
+    SERIAL_INPUT=/run/input
+    count_start
+    start_guest -kernel /guest/bench.elf -no-shutdown \
+        -append "cpus=$VCPUS rounds=1 broadcasts=$BROADCASTS wait" \
+        -accel kvm,hpvm=on,hpvm-cpus="1-$VCPUS" -cpu host,-monitor "$@"
+    check "$VCPUS vCPUs are up" await_guest 240 hpvm:.ready= || return
+    echo >&8
+    await_guest 120 hpvm:.measured=
+    check "they are direct" wait_for 20 all_direct
+    ipis=$(direct_ipis)
+    echo >&8
+    # Without a process, as exits are counted.
+    wait_for 240 guest_reached broadcasts_arrived
+    await_guest 20 hpvm:.done=
+    is "each broadcast arrived everywhere, once" "$(figure broadcasts_arrived)" "$BROADCASTS"
+    is "no interrupt but the expected" "$(figure unexpected)" 0
+    is "the last APIC ID" "$(figure last_apic_id)" "$last"
+    hmp info hpvm
+    # The others were woken by one IPI each, before and after.
+    fast=$(($(direct_ipis) - ipis - 2 * (VCPUS - 1)))
+    qmp quit
+    wait_guest 10
+    is "QEMU ended well" $? 0
+    check "exits were counted" count_report shorthands
+    data "shorthands.fast $fast"
+    is "each broadcast is one exit" "$ICR_WRITES" "$BROADCASTS"
+    check "99 % of them are fast" [ $((fast * 100)) -ge $((BROADCASTS * 99)) ]
+    check "hardly another exit" [ $(($(exits_besides_ipis) - $(exits_of "$EXIT_NMI"))) \
+        -le $((BROADCASTS / 100)) ]
+    note "$BROADCASTS broadcasts, $fast of them fast; $(exits_said)"
+}
+
 # trace_exits, before the guest starts, and count_events: "data EVENT.own.REASON N" lines
 # of the exits while the guest's marks were around an event, those of the vCPU that made
 # it, and EVENT.others.REASON. The mark's own exit isn't in it.
