@@ -15,14 +15,17 @@
 #include <linux/clockchips.h>
 #include <linux/cpumask.h>
 #include <linux/hrtimer.h>
+#include <linux/math64.h>
 #include <linux/percpu.h>
 #include <linux/pid.h>
 #include <linux/smp.h>
+#include <linux/time64.h>
 
 #include <asm/apicdef.h>
 #include <asm/irq_vectors.h>
 #include <asm/msr.h>
 #include <asm/trapnr.h>
+#include <asm/tsc.h>
 
 struct kvm_vcpu;
 
@@ -244,6 +247,11 @@ void hpvm_allow_posting(unsigned int cpu, bool allow);
 /* stray.c: interrupts of the guest that arrive in the host. */
 void hpvm_switch_tasks(unsigned int cpu);
 void hpvm_set_guest(unsigned int cpu, const struct hpvm_guest_ops *ops, void *guest);
+
+static inline u64 hpvm_tsc_to_ns(u64 ticks)
+{
+	return mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz);
+}
 
 /* status.c */
 u64 hpvm_ns_since(u64 tsc);

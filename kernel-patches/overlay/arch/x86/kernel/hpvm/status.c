@@ -10,7 +10,6 @@
 #include <linux/debugfs.h>
 #include <linux/init.h>
 #include <linux/irq.h>
-#include <linux/math64.h>
 #include <linux/kernel_stat.h>
 #include <linux/ktime.h>
 #include <linux/percpu.h>
@@ -24,7 +23,6 @@
 #include <asm/hpvm.h>
 #include <asm/irq.h>
 #include <asm/irq_remapping.h>
-#include <asm/tsc.h>
 
 #include "cpu.h"
 
@@ -77,7 +75,7 @@ u64 hpvm_ns_since(u64 tsc)
 {
 	s64 ticks = rdtsc() - tsc;
 
-	return tsc && ticks > 0 ? mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz) : 0;
+	return tsc && ticks > 0 ? hpvm_tsc_to_ns(ticks) : 0;
 }
 EXPORT_SYMBOL_GPL(hpvm_ns_since);
 

@@ -16,7 +16,6 @@
 #include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/kvm_host.h>
-#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/pid.h>
@@ -29,7 +28,6 @@
 
 #include <asm/hpvm.h>
 #include <asm/msr.h>
-#include <asm/tsc.h>
 
 #include "../lapic.h"
 #include "../x86.h"
@@ -442,7 +440,7 @@ static void get_state(struct kvm_vcpu *vcpu, struct kvm_hpvm_state *state)
 		state->timer_reasons = h->timer_reasons;
 		state->nmi_kicks = READ_ONCE(p->nmi_claimed) - h->nmi_kicks;
 		state->nmis_sent = (u32)atomic_read(&p->nmi_sent) - h->nmis_sent;
-		state->quiet_ns = mul_u64_u32_div(h->quiet, USEC_PER_SEC, tsc_khz);
+		state->quiet_ns = hpvm_tsc_to_ns(h->quiet);
 		state->since_timer_ns = hpvm_ns_since(vcpu->stat.hpvm_last_timer);
 		state->window_kicks = READ_ONCE(p->nmi_window) - h->window_kicks;
 		state->ctrl_flags = h->hold ? KVM_HPVM_CTRL_HOLD_ORDINARY : 0;

@@ -12,6 +12,7 @@
 #include <linux/kvm_host.h>
 #include <linux/workqueue.h>
 
+#include <asm/hpvm.h>
 #include <asm/kvm_hpvm.h>
 
 #include "logic.h"
@@ -486,7 +487,7 @@ static inline u64 kvm_hpvm_clock_elapsed(struct kvm *kvm, const struct kvm_clock
 	if (!kvm->arch.hpvm_features || data->flags != KVM_CLOCK_HOST_TSC ||
 	    now_tsc <= data->host_tsc)
 		return 0;
-	return mul_u64_u32_div(now_tsc - data->host_tsc, USEC_PER_SEC, tsc_khz);
+	return hpvm_tsc_to_ns(now_tsc - data->host_tsc);
 }
 
 #else
