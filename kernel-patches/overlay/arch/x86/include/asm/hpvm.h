@@ -101,7 +101,7 @@ struct hpvm_vcpu_status {
  * struct hpvm_guest_ops - what a dedicated CPU's guest is told
  * @stray:	an interrupt of the guest has arrived in the host, and had its EOI; in
  *		interrupt context
- * @unclaimed_nmi: there was an NMI that nobody has claimed; in NMI context
+ * @unclaimed_nmi: there was an NMI that no handler has claimed; in NMI context
  * @noticed:	so long it took from the raising of work of the host until the CPU, out of
  *		its guest, noticed; in interrupt context
  */
@@ -211,6 +211,7 @@ void hpvm_ipi_disable(void);
 void hpvm_ipi_dedicate(bool dedicate);
 void hpvm_raise(unsigned int cpu, enum hpvm_work work);
 void hpvm_doorbell(void);
+void hpvm_unclaimed_nmi(void);
 void hpvm_send_self_nmi(void);
 void hpvm_send_unclaimed_nmi(unsigned int cpu);
 void hpvm_lose_nmi(unsigned int cpu);
@@ -269,6 +270,7 @@ static inline bool hpvm_this_cpu_dedicated(void)
 #else
 
 static inline bool hpvm_this_cpu_dedicated(void) { return false; }
+static inline void hpvm_unclaimed_nmi(void) {}
 
 #endif /* CONFIG_KVM_HPVM */
 #endif /* _ASM_X86_HPVM_H */

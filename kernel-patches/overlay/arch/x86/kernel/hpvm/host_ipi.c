@@ -383,14 +383,16 @@ static int hpvm_nmi(unsigned int cmd, struct pt_regs *regs)
 	return NMI_HANDLED;
 }
 
-/* The last one to be asked whether an NMI is his. */
-static int hpvm_unknown_nmi(unsigned int cmd, struct pt_regs *regs)
+/*
+ * Each handler of unknown NMIs was asked (watchdogs, debuggers), and none has claimed this
+ * one.  NMI context.
+ */
+void hpvm_unclaimed_nmi(void)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 
 	if (p->ops)
 		p->ops->unclaimed_nmi(p->guest);
-	return NMI_DONE;
 }
 
 /*
@@ -519,6 +521,5 @@ EXPORT_SYMBOL_GPL(hpvm_force_exit_clear);
 
 int __init hpvm_ipi_init(void)
 {
-	return register_nmi_handler(NMI_LOCAL, hpvm_nmi, 0, "hpvm") ?:
-	       register_nmi_handler(NMI_UNKNOWN, hpvm_unknown_nmi, 0, "hpvm");
+	return register_nmi_handler(NMI_LOCAL, hpvm_nmi, 0, "hpvm");
 }

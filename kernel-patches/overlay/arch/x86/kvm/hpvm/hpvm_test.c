@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tests of the decisions in logic.h, and of what no host's device does: an interrupt
- * that can't leave a CPU which is to be taken.
+ * that can't leave a CPU which is to be taken; and of whose an NMI is.
  */
 #include <kunit/resource.h>
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/pid.h>
 
 #include <asm/hpvm.h>
+#include <asm/nmi.h>
 
 #include "../vmx/hpvm_pi.h"
 #include "logic.h"
@@ -565,15 +567,22 @@ static void what_happens_too_often_does_so_within_a_window(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, hpvm_too_often(&rate, now + 1000, 100, 1));
 }
 
-static void a_cpu_with_an_interrupt_that_sticks_stays_what_it_is(struct kunit *test)
+/* A CPU that can be taken, or the test is skipped. */
+static unsigned int free_cpu(struct kunit *test)
 {
 	unsigned int cpu = cpumask_last(cpu_online_mask);
 	struct pid *holder = hpvm_cpu_get_holder(cpu);
-	int moving, sticky;
 
 	put_pid(holder);
 	if (!IS_ENABLED(CONFIG_DEDICATED_CPUS) || !cpu || !hpvm_cpu_supported() || holder)
 		kunit_skip(test, "CPU %u can't be dedicated", cpu);
+	return cpu;
+}
+
+static void a_cpu_with_an_interrupt_that_sticks_stays_what_it_is(struct kunit *test)
+{
+	unsigned int cpu = free_cpu(test);
+	int moving, sticky;
 
 	moving = start_irq(test, &moving_chip, cpu);
 	/* Nothing else is in the way. */
@@ -588,6 +597,125 @@ static void a_cpu_with_an_interrupt_that_sticks_stays_what_it_is(struct kunit *t
 	KUNIT_EXPECT_EQ(test, cpu_of(moving), cpu);
 	KUNIT_EXPECT_EQ(test, cpu_of(sticky), cpu);
 	KUNIT_EXPECT_TRUE(test, cpumask_equal(irq_get_affinity_mask(moving), cpumask_of(cpu)));
+}
+
+/* The CPU whose NMIs are looked at, and how many there were. */
+static unsigned int nmi_cpu, nmis_unclaimed, nmis_claimed, nmis_sent;
+
+static void take_no_stray(void *guest, u8 vector)
+{
+}
+
+static void count_unclaimed(void *guest)
+{
+	WRITE_ONCE(nmis_unclaimed, nmis_unclaimed + 1);
+}
+
+static void never_late(void *guest, u64 ns)
+{
+}
+
+static const struct hpvm_guest_ops nmi_ops = {
+	.stray		= take_no_stray,
+	.unclaimed_nmi	= count_unclaimed,
+	.noticed	= never_late,
+};
+
+static int claim_nmi(unsigned int cmd, struct pt_regs *regs)
+{
+	if (raw_smp_processor_id() != nmi_cpu)
+		return NMI_DONE;
+	WRITE_ONCE(nmis_claimed, nmis_claimed + 1);
+	return NMI_HANDLED;
+}
+
+/* Once: two of ours are held back until the end of this one, and come as one. */
+static int send_two_nmis(unsigned int cmd, struct pt_regs *regs)
+{
+	if (raw_smp_processor_id() == nmi_cpu && !nmis_sent) {
+		hpvm_send_self_nmi();
+		hpvm_send_self_nmi();
+		WRITE_ONCE(nmis_sent, 2);
+	}
+	return NMI_DONE;
+}
+
+static void send_unknown_nmi(void *unused)
+{
+	hpvm_send_unclaimed_nmi(nmi_cpu);
+}
+
+static void nothing(void *unused)
+{
+}
+
+static void give_nmi_cpu(void *unused)
+{
+	hpvm_set_guest(nmi_cpu, NULL, NULL);
+	hpvm_cpu_give(nmi_cpu);
+	hpvm_cpus_given();
+}
+
+/* Its guest is told of NMIs until the test ends. */
+static void take_nmi_cpu(struct kunit *test)
+{
+	unsigned int failed;
+
+	nmi_cpu = free_cpu(test);
+	nmis_unclaimed = 0;
+	nmis_claimed = 0;
+	nmis_sent = 0;
+	KUNIT_ASSERT_EQ(test, hpvm_cpus_take(cpumask_of(nmi_cpu), task_pid(current), &failed), 0);
+	hpvm_set_guest(nmi_cpu, &nmi_ops, NULL);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, give_nmi_cpu, NULL), 0);
+}
+
+/*
+ * An NMI that isn't ours is sent until it's counted in @seen.  Each of ours that came with
+ * another one hides one, and as many may be missing as there are CPUs (hpvm_nmi()).  It's
+ * sent on the CPU: two at the same RIP are taken for one (default_do_nmi()).
+ */
+static bool unknown_nmi_is(const unsigned int *seen)
+{
+	unsigned int i, before = *seen;
+
+	for (i = 0; i <= num_online_cpus(); i++) {
+		smp_call_function_single(nmi_cpu, send_unknown_nmi, NULL, 1);
+		msleep(20);
+		if (READ_ONCE(*seen) != before)
+			return true;
+	}
+	return false;
+}
+
+/* As watchdogs and debuggers do. */
+static void an_unknown_nmi_that_a_handler_claims_is_not_unclaimed(struct kunit *test)
+{
+	int r;
+
+	take_nmi_cpu(test);
+	r = register_nmi_handler(NMI_UNKNOWN, claim_nmi, 0, "hpvm-test");
+	KUNIT_ASSERT_EQ(test, r, 0);
+	KUNIT_EXPECT_TRUE(test, unknown_nmi_is(&nmis_claimed));
+	KUNIT_EXPECT_EQ(test, nmis_unclaimed, 0U);
+	unregister_nmi_handler(NMI_UNKNOWN, "hpvm-test");
+	KUNIT_EXPECT_TRUE(test, unknown_nmi_is(&nmis_unclaimed));
+}
+
+static void two_nmis_that_come_as_one_are_both_ours(struct kunit *test)
+{
+	int r;
+
+	take_nmi_cpu(test);
+	r = register_nmi_handler(NMI_LOCAL, send_two_nmis, 0, "hpvm-test");
+	KUNIT_ASSERT_EQ(test, r, 0);
+	smp_call_function_single(nmi_cpu, nothing, NULL, 1);
+	msleep(20);
+	unregister_nmi_handler(NMI_LOCAL, "hpvm-test");
+	KUNIT_EXPECT_EQ(test, nmis_sent, 2U);
+	KUNIT_EXPECT_EQ(test, nmis_unclaimed, 0U);
+	/* What isn't ours is still seen. */
+	KUNIT_EXPECT_TRUE(test, unknown_nmi_is(&nmis_unclaimed));
 }
 
 static struct kunit_case hpvm_test_cases[] = {
@@ -619,6 +747,8 @@ static struct kunit_case hpvm_test_cases[] = {
 	KUNIT_CASE(a_notification_goes_to_another_cpu),
 	KUNIT_CASE(the_vector_of_a_notification_changes_alone),
 	KUNIT_CASE(a_cpu_with_an_interrupt_that_sticks_stays_what_it_is),
+	KUNIT_CASE(an_unknown_nmi_that_a_handler_claims_is_not_unclaimed),
+	KUNIT_CASE(two_nmis_that_come_as_one_are_both_ours),
 	{}
 };
 
