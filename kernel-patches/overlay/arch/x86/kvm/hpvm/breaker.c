@@ -63,10 +63,10 @@ static void tripped(struct work_struct *work)
 	unsigned int i;
 
 	for_each_set_bit(i, &fresh, HPVM_NR_CAUSES) {
-		trace_kvm_hpvm_breaker(b->kvm->userspace_pid, b->vcpu_id,
+		trace_kvm_hpvm_breaker(b->kvm->userspace_pid, b->vcpu_id[i],
 				       KVM_HPVM_REASON_BREAKER_NMI << i);
 		pr_warn_ratelimited("the VM of process %d is held in ordinary mode, vCPU %d: %s\n",
-				    b->kvm->userspace_pid, b->vcpu_id, causes[i]);
+				    b->kvm->userspace_pid, b->vcpu_id[i], causes[i]);
 	}
 	kvm_hpvm_hold_changed(b->kvm);
 }
@@ -89,18 +89,23 @@ static void tripped_irq(struct irq_work *irq_work)
 void kvm_hpvm_note(struct kvm_vcpu *vcpu, enum hpvm_cause cause)
 {
 	struct kvm_hpvm_vm *vm = vcpu->kvm->arch.hpvm;
+	struct hpvm_rate *rate = &vcpu->arch.hpvm->rates[cause];
 	struct kvm_hpvm_breaker *b = &vm->breaker;
 	unsigned int times = limits[cause].times;
+	u64 now = ktime_get_mono_fast_ns();
 
 	if (IS_ENABLED(CONFIG_KVM_HPVM_KUNIT_TEST) && READ_ONCE(b->sensitive))
 		times = min(times, b->sensitive);
-	if (!hpvm_too_often(&vcpu->arch.hpvm->rates[cause], ktime_get_mono_fast_ns(),
-			    limits[cause].seconds * NSEC_PER_SEC, times))
+	/* What it was held for, and was released from, isn't held against it again. */
+	if (rate->since < READ_ONCE(b->reset_at))
+		*rate = (struct hpvm_rate) { .since = now };
+	if (!hpvm_too_often(rate, now, limits[cause].seconds * NSEC_PER_SEC, times))
 		return;
 	/* Until kvm_hpvm_breaker_end() the vCPUs are there. */
 	if (READ_ONCE(vm->ended) || test_and_set_bit(cause, &b->causes))
 		return;
-	WRITE_ONCE(b->vcpu_id, vcpu->vcpu_id);
+	b->vcpu_id[cause] = vcpu->vcpu_id;
+	/* Fully ordered on x86, as the xchg() in tripped() is: it sees which vCPU it was. */
 	set_bit(cause, &b->fresh);
 	irq_work_queue(&b->irq_work);
 }
@@ -129,7 +134,11 @@ void kvm_hpvm_noticed(void *guest, u64 ns)
 /* User space has seen it, and wants the mode again.  Process context. */
 void kvm_hpvm_breaker_reset(struct kvm *kvm)
 {
-	if (xchg(&kvm->arch.hpvm->breaker.causes, 0))
+	struct kvm_hpvm_breaker *b = &kvm->arch.hpvm->breaker;
+
+	/* Before @causes: nobody counts on, and trips it again. */
+	WRITE_ONCE(b->reset_at, ktime_get_mono_fast_ns());
+	if (xchg(&b->causes, 0))
 		kvm_hpvm_hold_changed(kvm);
 }
 
@@ -180,6 +189,8 @@ static int provoke(struct kvm *kvm, const char *what)
 			hpvm_send_unclaimed_nmi(h->pcpu);
 			mdelay(1);
 		}
+	} else if (!strcmp(what, "one-nmi")) {
+		hpvm_send_unclaimed_nmi(h->pcpu);
 	} else if (!strcmp(what, "late")) {
 		hpvm_lose_nmi(h->pcpu);
 		kvm_make_request(KVM_REQ_EVENT, vcpu);

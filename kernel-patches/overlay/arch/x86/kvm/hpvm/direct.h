@@ -64,7 +64,9 @@ enum hpvm_cause {
  * struct kvm_hpvm_breaker - the circuit breaker of a VM
  * @causes:	BIT(enum hpvm_cause): why it holds the VM; set in any context
  * @fresh:	those that haven't been told yet
- * @vcpu_id:	where the last one was
+ * @vcpu_id:	where each was seen last
+ * @reset_at:	when user space has released the VM last, by ktime_get_mono_fast_ns(); what
+ *		was seen before doesn't count
  * @sensitive:	for tests: so often is too often
  * @kvm:	the VM
  * @irq_work:	of an NMI that has set @causes
@@ -73,7 +75,8 @@ enum hpvm_cause {
 struct kvm_hpvm_breaker {
 	unsigned long causes;
 	unsigned long fresh;
-	int vcpu_id;
+	int vcpu_id[HPVM_NR_CAUSES];
+	u64 reset_at;
 	unsigned int sensitive;
 	struct kvm *kvm;
 	struct irq_work irq_work;

@@ -452,14 +452,26 @@ static void *provoke(void *what)
 	return NULL;
 }
 
+/* Fewer than it takes, were it not for those that it was released from. */
+static void *provoke_after_two_nmis(void *what)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		usleep(50000);
+		TEST_ASSERT(!hpvm_write_file(provoke_path, "one-nmi"), "an NMI can't be sent");
+	}
+	return provoke(what);
+}
+
 /* The guest runs meanwhile, and is held for it until it's released. */
-static void trip(struct kvm_vcpu *vcpu, const char *what, uint64_t why)
+static void trip(struct kvm_vcpu *vcpu, void *(*cause)(void *), const char *what, uint64_t why)
 {
 	pthread_t thread;
 	struct kvm_hpvm_ctrl reset = { .change = KVM_HPVM_CTRL_RESET };
 
 	provoked = false;
-	thread = start_elsewhere(provoke, what);
+	thread = start_elsewhere(cause, what);
 	assert_reported(vcpu, KVM_HPVM_STATE_ORDINARY, why);
 	WRITE_ONCE(provoked, true);
 	pthread_join(thread, NULL);
@@ -520,18 +532,19 @@ TEST(breaker)
 	TEST_ASSERT_STAGE(vcpu, 1);
 	hpvm_set_ctrl(vcpu, false, ~0ULL);
 	assert_reported(vcpu, KVM_HPVM_STATE_DIRECT, 0);
-	trip(vcpu, "nmi", KVM_HPVM_REASON_BREAKER_NMI);
-	trip(vcpu, "isr", KVM_HPVM_REASON_BREAKER_ISR);
+	trip(vcpu, provoke, "nmi", KVM_HPVM_REASON_BREAKER_NMI);
+	/* Nothing but this one, within the ten seconds in which three NMIs are too many. */
+	trip(vcpu, provoke_after_two_nmis, "isr", KVM_HPVM_REASON_BREAKER_ISR);
 	/* One storm has an end. */
 	ASSERT_EQ(0, hpvm_write_file(provoke_path, "storm"));
 	ASSERT_EQ(0, hpvm_write_file(provoke_path, "sensitive"));
-	trip(vcpu, "storm", KVM_HPVM_REASON_BREAKER_STORM);
+	trip(vcpu, provoke, "storm", KVM_HPVM_REASON_BREAKER_STORM);
 
 	/* Without an exit of its own, or the event is handled at that. */
 	slow = false;
 	sync_global_to_guest(vcpu->vm, slow);
 	ASSERT_EQ(0, hpvm_write_file(HPVM_LATE_PARAM, "10"));
-	trip(vcpu, "late", KVM_HPVM_REASON_BREAKER_LATE);
+	trip(vcpu, provoke, "late", KVM_HPVM_REASON_BREAKER_LATE);
 	EXPECT_EQ(0, hpvm_write_file(HPVM_LATE_PARAM, late_ms));
 	kvm_vm_free(vcpu->vm);
 }
