@@ -132,7 +132,8 @@ struct hpvm_guest_ops {
  *		host sees of the CPU; changed on it, with IRQs off
  * @guest:	for @ops
  * @lose_nmi:	for tests: don't send the next NMI
- * @posts:	the vCPU takes notifications of posted interrupts as such
+ * @posts:	the vCPU takes notifications of posted interrupts as such: they may be sent
+ * @posted:	one may come: its vector is the host's
  * @posting:	CPUs that are about to send one, or looking whether they may
  * @vcpu:	for the administrator
  * @lvt:	host's values of the LVT entries masked while dedicated
@@ -156,6 +157,7 @@ struct hpvm_pcpu {
 	void			*guest;
 	bool			lose_nmi;
 	bool			posts;
+	bool			posted;
 	atomic_t		posting;
 	struct hpvm_vcpu_status	vcpu;
 	u32			lvt[10];

@@ -184,14 +184,20 @@ void hpvm_allow_posting(unsigned int cpu, bool allow)
 
 	if (p->posts == allow)
 		return;
-	WRITE_ONCE(p->posts, allow);
-	if (allow)
+	if (allow) {
+		WRITE_ONCE(p->posted, true);
+		/* Nobody sends one before the CPU knows whose it is. */
+		smp_store_release(&p->posts, true);
 		return;
+	}
+	WRITE_ONCE(p->posts, false);
 	/* Pairs with that in hpvm_post(). */
 	smp_mb();
 	while (atomic_read(&p->posting))
 		cpu_relax();
 	udelay(9);
+	/* Only now, or the last one would be taken for the guest's. */
+	WRITE_ONCE(p->posted, false);
 }
 EXPORT_SYMBOL_GPL(hpvm_allow_posting);
 

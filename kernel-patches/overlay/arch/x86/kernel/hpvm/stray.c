@@ -42,7 +42,7 @@ bool __hpvm_stray(void)
 		return false;
 	vector = hpvm_vector_in_service();
 	if (!vector || vector == X86_PLATFORM_IPI_VECTOR ||
-	    (vector == POSTED_INTR_VECTOR && p->posts))
+	    (vector == POSTED_INTR_VECTOR && READ_ONCE(p->posted)))
 		return false;
 
 	hpvm_x2apic_write(APIC_EOI, 0);

@@ -233,6 +233,8 @@ static void go_direct(struct kvm_vcpu *vcpu)
 {
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
+	/* A storm may have unsettled it, and the hold have ended, before its request. */
+	hpvm_allow_posting(h->pcpu, false);
 	/* The preemption timer forces exits now. */
 	kvm_lapic_switch_to_sw_timer(vcpu);
 
