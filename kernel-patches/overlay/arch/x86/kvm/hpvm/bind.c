@@ -409,7 +409,8 @@ static int set_ctrl(struct kvm_vcpu *vcpu, const struct kvm_hpvm_ctrl *ctrl)
 {
 	if ((ctrl->change & ~(KVM_HPVM_CTRL_HOLD_ORDINARY | KVM_HPVM_CTRL_REPORT |
 			      KVM_HPVM_CTRL_RESET)) ||
-	    (ctrl->flags & ~(ctrl->change & KVM_HPVM_CTRL_HOLD_ORDINARY)))
+	    (ctrl->flags & ~(ctrl->change & KVM_HPVM_CTRL_HOLD_ORDINARY)) ||
+	    (ctrl->report && !(ctrl->change & KVM_HPVM_CTRL_REPORT)))
 		return -EINVAL;
 	if (!vcpu->arch.hpvm)
 		return -ENXIO;

@@ -117,7 +117,7 @@ struct kvm_hpvm_bind {
  * different owners, so each is changed only where the call says so; KVM_HPVM_GET_STATE
  * returns both.  After KVM_HPVM_BIND neither is set; a vCPU that moves to another CPU
  * keeps them.  Takes effect before the vCPU enters the guest again.
- * Errors: EINVAL (other flags), ENXIO (not bound).
+ * Errors: EINVAL (other flags, or a report that isn't to change), ENXIO (not bound).
  *
  * A reason in report that the kernel doesn't know is one that never holds.
  */

@@ -596,6 +596,8 @@ TEST(set_ctrl_arguments)
 	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_REPORT, KVM_HPVM_CTRL_REPORT, 0));
 	/* A new value of what isn't to change. */
 	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, KVM_HPVM_CTRL_HOLD_ORDINARY, 0, 0));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, 0, KVM_HPVM_REASON_NOT_X2APIC));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_RESET, KVM_HPVM_REASON_NOT_X2APIC));
 	EXPECT_EQ(0, hpvm_state(vcpu).ctrl_flags);
 	EXPECT_EQ(0, hpvm_state(vcpu).report);
 
@@ -608,7 +610,9 @@ TEST(set_ctrl_arguments)
 	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_REPORT, 0));
 	EXPECT_EQ(KVM_HPVM_CTRL_HOLD_ORDINARY, hpvm_state(vcpu).ctrl_flags);
 	EXPECT_EQ(0, hpvm_state(vcpu).report);
-	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_HOLD_ORDINARY, ~0ULL));
+	EXPECT_EQ(-EINVAL, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_HOLD_ORDINARY, ~0ULL));
+	EXPECT_EQ(KVM_HPVM_CTRL_HOLD_ORDINARY, hpvm_state(vcpu).ctrl_flags);
+	EXPECT_EQ(0, set_ctrl_raw(vcpu, 0, KVM_HPVM_CTRL_HOLD_ORDINARY, 0));
 	EXPECT_EQ(0, hpvm_state(vcpu).ctrl_flags);
 	EXPECT_EQ(0, hpvm_state(vcpu).report);
 	EXPECT_EQ(-1, __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, BAD_POINTER(struct kvm_hpvm_ctrl)));

@@ -217,6 +217,9 @@ static int one_call(struct fuzzer *f)
 		ctrl.change = number(f, 4);
 		ctrl.flags = number(f, 2);
 		ctrl.report = number(f, 1 << 17);
+		/* Mostly what isn't refused at once. */
+		if (!(ctrl.change & KVM_HPVM_CTRL_REPORT) && any(f, 8))
+			ctrl.report = 0;
 		return __vcpu_ioctl(vcpu, KVM_HPVM_SET_CTRL, &ctrl);
 	case 4:
 		return __vcpu_ioctl(vcpu, KVM_HPVM_GET_STATE, &state);
