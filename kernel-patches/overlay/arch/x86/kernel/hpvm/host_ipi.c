@@ -101,6 +101,8 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 {
 	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
 
+	/* An interrupt between its time and the NMI would make it late. */
+	guard(irqsave)();
 	/* Before its bit: see hpvm_doorbell(). */
 	if (!READ_ONCE(p->raised_at))
 		cmpxchg(&p->raised_at, 0, ktime_get_mono_fast_ns());
