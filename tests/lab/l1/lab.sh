@@ -1323,6 +1323,14 @@ hardly_any_exits() {
 hpvm_direct() { wait_for 5 hpvm_state direct; }
 hpvm_state() { qmp query-hpvm | grep -q "\"state\": \"$1\""; }
 
+# breaker_tripped: the circuit breaker holds a guest of this host, or has held one that may have
+# ended since.
+breaker_tripped() {
+    { dmesg && hpvm-status; } | grep -e "hpvm: the VM of process .* is held in ordinary mode" -e "breaker-"
+}
+# untripped: a check, for guests that are well and at work.
+untripped() { check "the circuit breaker has held none of them" not breaker_tripped; }
+
 # direct_guest SECONDS [CPU-FLAGS]: a Linux guest in direct mode on CPU 1, which is to be up
 # by then and stays.
 direct_guest() {

@@ -22,6 +22,7 @@ other_guest 2 oneshot
 start_guest -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -kernel /guest/apic.elf \
     -append "oneshot count=2000000000"
 check "the guest is up" await_guest 20 hpvm:.ready
+check "no guest was held before" not breaker_tripped
 check "told that it's direct" event '"state": "direct"'
 trace=/sys/kernel/tracing/instances/hpvm
 mkdir $trace
@@ -35,6 +36,7 @@ check "told that it's held, and why" event '"reasons": ["breaker-nmi"]'
 check "query-hpvm says why" sh -c "echo '$(qmp query-hpvm)' | grep -q '\"breaker-nmi\"'"
 check "the kernel's log, too" sh -c 'dmesg | grep -q "held in ordinary mode, vCPU 0: NMIs"'
 check "and hpvm-status" sh -c "hpvm-status | grep -q breaker-nmi"
+check "so would a scenario that wants none of it" breaker_tripped
 check "the guest goes on" guest_is running
 is "the other VM is direct" "$(sed -n 's/^direct //p' /sys/kernel/debug/hpvm/cpu2)" 1
 

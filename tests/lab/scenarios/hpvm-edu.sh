@@ -49,6 +49,7 @@ way both 2 "0 direct, 1 host" "through the host .* not-one-vcpu" not-one-vcpu
 # One of the two is chosen beforehand, by the vector, as KVM does for posted interrupts.
 way lowest 1 "1 direct, 0 host" "straight to vector 65"
 
+untripped
 # Not remapped to a guest any more, the device is the host's.
 return_device 0000:00:06.0
 is "no CPU is dedicated" "$(hpvm-status)" "No CPU is dedicated."

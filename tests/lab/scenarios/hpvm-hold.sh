@@ -147,3 +147,4 @@ if [ "$LAB" = svm ]; then
     return_device 0000:00:06.0
     check "no CPU is left behind" wait_for 20 none_dedicated
 fi
+untripped

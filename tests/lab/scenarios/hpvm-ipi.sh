@@ -11,3 +11,4 @@
 # Not in the svm lab: AMD's CPUs have no fast path; and see tests/lab/README.md.
 
 report_selftests
+untripped

@@ -14,3 +14,4 @@ case $LAB in
 vmx) check "at most 1 % of the exits are other than IPIs sent" [ "$(exits_total)" -le $((IPIS / 100)) ] ;;
 svm) note "exits besides IPIs and the host's NMIs: $(($(exits_besides_ipis) - $(exits_of "$EXIT_NMI")))" ;;
 esac
+untripped
