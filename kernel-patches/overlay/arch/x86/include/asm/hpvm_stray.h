@@ -8,12 +8,17 @@
  */
 
 #include <linux/jump_label.h>
+#include <linux/percpu-defs.h>
 #include <linux/types.h>
+
+#include <asm/percpu.h>
 
 #ifdef CONFIG_KVM_HPVM
 
 /* On while a CPU is dedicated. */
 DECLARE_STATIC_KEY_FALSE(hpvm_stray_key);
+/* The CPU has a guest; changed by the CPU itself, with IRQs off. */
+DECLARE_PER_CPU(bool, hpvm_has_guest);
 bool __hpvm_stray(void);
 
 /*
@@ -22,7 +27,8 @@ bool __hpvm_stray(void);
  */
 static __always_inline bool hpvm_stray(void)
 {
-	return static_branch_unlikely(&hpvm_stray_key) && __hpvm_stray();
+	return static_branch_unlikely(&hpvm_stray_key) && this_cpu_read(hpvm_has_guest) &&
+	       __hpvm_stray();
 }
 
 #else

@@ -18,6 +18,7 @@
 #include <asm/hpvm_stray.h>
 
 DEFINE_STATIC_KEY_FALSE(hpvm_stray_key);
+DEFINE_PER_CPU(bool, hpvm_has_guest);
 
 /* The vector in service that is being handled: the highest; 0 if none is. */
 static u8 hpvm_vector_in_service(void)
@@ -38,8 +39,6 @@ bool __hpvm_stray(void)
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 	u8 vector;
 
-	if (!p->ops)
-		return false;
 	vector = hpvm_vector_in_service();
 	if (!vector || vector == X86_PLATFORM_IPI_VECTOR ||
 	    (vector == POSTED_INTR_VECTOR && READ_ONCE(p->posted)))
@@ -85,6 +84,7 @@ static void set_guest(void *data)
 	p->guest = g->guest;
 	barrier();
 	WRITE_ONCE(p->ops, g->ops);
+	this_cpu_write(hpvm_has_guest, g->ops);
 }
 
 /**
