@@ -719,8 +719,8 @@ void start_c(const char *cmdline)
 	broadcasts = number(cmdline, "broadcasts=", 0);
 	turns = word(cmdline, "turns") != 0;
 	soaks = word(cmdline, "soak") != 0;
-	if (!cpus || cpus > MAX_CPUS || ((ipis || broadcasts) && cpus < 2) || !rounds || rounds > MAX_ROUNDS ||
-	    marked_rounds > MAX_ROUNDS)
+	if (!cpus || cpus > MAX_CPUS || ((ipis || broadcasts) && cpus < 2) || !rounds ||
+	    rounds > MAX_ROUNDS || marked_rounds > MAX_ROUNDS)
 		fail("a number that is out of range");
 	set_up(on_other);
 	gate(VECTOR, on_interrupt);
