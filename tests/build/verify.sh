@@ -1,7 +1,7 @@
 #!/bin/bash
 # hpvm-verify on hosts of files: its options, what it refuses and what it says to do then, what it
-# says before; and that completion and man page fit it. The scenario of the lab has it on a real
-# kernel.
+# says before; on fakes, what it does if a part never ends, and when it's interrupted in any; and that
+# completion and man page fit it. The scenario of the lab has it on a real kernel.
 # shellcheck disable=SC2317,SC2016  # functions that check calls, and text for other shells
 set -uo pipefail
 . "$(dirname "$0")/tap.sh"
@@ -11,6 +11,7 @@ scratch
 . tests/build/tool.sh
 
 verify=$TOP/scripts/hpvm-verify
+nl=$'\n'
 export TMPDIR=$SCRATCH/tmp
 mkdir -p "$SCRATCH/bin" "$TMPDIR"
 PATH=$SCRATCH/bin:$PATH
@@ -177,11 +178,12 @@ program ready "echo '{\"ready\": false, \"items\": [
 ]}'"
 sed '/^preconditions$/,$d' "$verify" >"$SCRATCH/parts"
 parts() { # SHELL TEXT: in the shell, after all definitions
-    { cat "$SCRATCH/parts"; echo "work=$SCRATCH/work begun=1000 mode=direct online='0 1 2 3'"
+    { cat "$SCRATCH/parts"; echo "work=$SCRATCH/work mode=direct online='0 1 2 3'"
         printf '%s\n' "$2"; } >"$SCRATCH/some"
     # That of files has some more, which rmdir minds.
     rm -rf "$SCRATCH/work" "$host/sys/kernel/tracing/instances/hpvm-verify"
     mkdir "$SCRATCH/work"
+    touch "$SCRATCH/work/"{checks,figures,undos,stuck}
     # shellcheck disable=SC2086  # words
     timeout 20 $1 "$SCRATCH/some" --cpus 1-2
 }
@@ -214,7 +216,7 @@ for shell in dash "busybox sh"; do
     check "$shell: foreign text stays as it is" part 0 'ok 1 - a\nb # SKIP c\td' "$shell" '
         result skipped "a\nb" "c\td"'
     check "$shell: the ten minutes" part 0 \
-        "# SKIP the ten minutes are over; try --steps soak alone" "$shell" 'begun=-70000; step_soak || true'
+        "# SKIP the ten minutes are over; try --steps soak alone" "$shell" 'begun=$((begun - 70000)); step_soak || true'
     check "$shell: an event that the guest didn't mark" part 0 "use the bench.elf of this version" \
         "$shell" 'echo "eoi 20 - - 0" >"$work/exits.direct"
         no_exits x timer_arm any
@@ -222,9 +224,16 @@ for shell in dash "busybox sh"; do
     check "$shell: and one that it did" said "ok 2 - y"
     check "$shell: steps that weren't asked for are no success" part 0 \
         "as far as it was tried: without selftests, device; checks left out: 2" "$shell" \
-        'steps=bench,soak passed=1 skipped=2; conclude; say "$verdict"'
+        'steps=bench,soak
+        result ok a; result skipped b c; result skipped d e; tally; say "$verdict"'
     check "$shell: and neither are skipped checks" part 0 "tried: checks left out: 1" "$shell" \
-        'skipped=1; conclude; say "$verdict"'
+        'result skipped a b; tally; say "$verdict"'
+    check "$shell: what was cut off is no verdict of the mode" part 0 \
+        'it was cut off, so that it is' "$shell" 'result failed "a \"b\"" "cut off after 9 s"; tally
+        say "$verdict" | sed "s/isn.t/is/"; say "$first"'
+    check "$shell: what of it" said 'a \"b\"'
+    check "$shell: and another failure is one" part 0 "2 of 2 checks failed, the first: a" "$shell" \
+        'result failed a "cut off after 9 s"; result failed c "why"; tally; say "$verdict"'
     check "$shell: the host without what is said of libvirt" part 0 '"ready": true,' "$shell" \
         'status=ready siblings=""; host_json'
     check "$shell: of which nothing is in it" test "$(grep -c libvirt "$SCRATCH/said")" = 0
@@ -233,27 +242,20 @@ for shell in dash "busybox sh"; do
         mkdir -p "$work/bus/pci"
         echo "(null)" >"$work/driver_override"
         step_device >"$work/it" 2>&1
-        undo_all
+        undo_to 0
         echo "now: <$(cat "$work/driver_override")>"'
     check "$shell: the tracer's refusal" part 2 "50 MB of memory" "$shell" 'trace_on || no_tracer'
     check "$shell: what is put back meanwhile" part 0 "2 1 . 0" "$shell" '
         undo "printf \"0\n\""
-        mark=$undos
+        mark=$(undo_mark)
         undo "printf \"1 \""
         undo "printf \"2 \""
-        undo_to "$mark"; printf ". "; undo_all'
-    for signal in INT:130 TERM:143 HUP:129 QUIT:131 PIPE:141; do
-        check "$shell: ${signal%:*} between two commands" part ${signal#*:} "kept" "$shell" '
-            before=$(state)
-            exec 3>&1
-            trap "on_signal '${signal%:*}'" '${signal%:*}'
-            hold
-            kill -'${signal%:*}' $$
-            undo "echo kept"
-            let_go
-            echo "it went on"'
-        check "and it says so" said "Interrupted (${signal%:*}); all is as it was"
-    done
+        undo_to "$mark"; printf ". "; undo_to 0'
+    check "$shell: and one that never ends keeps nothing from it" part 0 "0 didn't end: sleep 77" "$shell" '
+        grace=3
+        undo "printf \"0 \""
+        undo "sleep 77"
+        undo_to 0; sed "s/.*this //" "$work/stuck"'
     check "$shell: control groups" part 0 "mount -o remount,rw,nsdelegate /sys/fs/cgroup" "$shell" '
         mount() { echo "mount $*"; }
         mkdir "$groups/hpvm_abi_test"
@@ -267,7 +269,6 @@ for shell in dash "busybox sh"; do
     put sys/fs/cgroup/cgroup.subtree_control 'cpu memory'
     # A task of the harness is in a group of its own.
     check "$shell: a selftest ends with all its tasks" part 0 "all ended" "$shell" '
-        proc=/proc
         setsid bash -c "set -m; sleep 55 & echo \$! >$work/pid; wait" &
         tester=$!
         until [ -s "$work/pid" ]; do sleep 0.1; done
@@ -278,24 +279,302 @@ for shell in dash "busybox sh"; do
         esac'
 done
 
-# From its begin to its end, but for the tracer; no step has anything to do.
-whole() { # SHELL OUTPUT [TEXT]
-    { cat "$SCRATCH/parts"; echo "trace_on() { :; }; status=$TOP/scripts/hpvm-status"
-        printf '%s\n' "${3:-}"; sed -n '/^preconditions$/,$p' "$verify"; } >"$SCRATCH/some"
+# From its begin to its end on fakes, each run in the background, on a host of its own. What the fakes
+# of selftests and QEMU do in the part HANG has no end; the others fail at once, but for a QEMU whose
+# FAKE is soak. (Time is real.)
+rm "$host/sys/kernel/debug/hpvm/cpu4"
+sed -i 's/^trace_on() {/kernel_&/' "$SCRATCH/parts"
+cat >"$SCRATCH/fakes" <<'END'
+# What the kernel would have in the instance, and a directory with files goes.
+trace_on() {
+    undo "rm -rf '$instance'"
+    for file in trace events/kvm/kvm_exit/enable events/kvm/kvm_pio/enable; do
+        mkdir -p "$(dirname "$instance/$file")"
+        : >"$instance/$file"
+    done
+    tracer_is
+}
+tracer_is() { :; }
+direct_now() { now=$(cat "$root/direct"); }
+status=well
+END
+program well 'echo "ok  all"'
+program unshare 'shift 7' 'exec "$@"'
+for test in abi state hostile isolation ipi; do
+    cat >"$SCRATCH/selftests/hpvm_${test}_test" <<'END'
+#!/bin/sh
+file=$HPVM_STATUS_ROOT/sys/module/kvm/parameters/hpvm_late_ms
+echo 9 >"$file"
+[ "$(cat "$TMPDIR"/hpvm-verify.*/part)" != "$HANG" ] || {
+    [ "$FAKE" != blocks ] || { rm "$file"; mkfifo "$file"; }
+    setsid sleep 4321 &
+    sleep 4322
+}
+echo "# Totals: pass:3 fail:0"
+END
+    chmod +x "$SCRATCH/selftests/hpvm_${test}_test"
+done
+cat >"$SCRATCH/bin/qemu" <<'END'
+#!/usr/bin/python3
+"""A QEMU that says what hpvm-verify wants to hear, as far as it is to."""
+import json, os, sys, threading, time
+if "-monitor" in sys.argv or "--version" in sys.argv:
+    sys.exit(0)
+work = next(word for word in sys.argv if word.startswith("pipe,id=qmp,path="))[17:-4]
+with open(work + "/part", encoding="ascii") as part:
+    if part.read().strip() == os.environ["HANG"]:
+        time.sleep(4321)
+fake, host = os.environ["FAKE"], os.environ["HPVM_STATUS_ROOT"]
+if not fake.startswith("soak"):
+    sys.exit(1)
+serial = open(work + "/serial.out", "w", buffering=1)
+def direct(number):
+    with open(host + "/direct", "w", encoding="ascii") as file:
+        print(number, file=file)
+def guest():
+    lines = open(work + "/serial.in")
+    lines.readline()
+    print("hpvm: soaking=1", file=serial)
+    lines.readline()
+    print("hpvm: soak_timers=7\nhpvm: soak_ipis=0\nhpvm: unexpected=0", file=serial)
+    print("hpvm: failed=1" if fake == "soak-loses" else "hpvm: done=1", file=serial)
+threading.Thread(target=guest, daemon=True).start()
+with open(work + "/qmp.out", "w", buffering=1) as out:
+    for line in open(work + "/qmp.in"):
+        command = json.loads(line)
+        name, answer = command["execute"], {}
+        if name == "query-cpus-fast":
+            answer = [{"thread-id": os.getpid()}]
+        elif name == "query-hpvm":
+            answer = {"unmapped": 0, "ipis": 0}
+        elif name == "cont":
+            direct(1)
+            print("hpvm: ready=1", file=serial)
+        elif name == "hpvm-set-mode":
+            direct(0 if command["arguments"]["mode"] == "ordinary" else 1)
+        if "id" in command:
+            print(json.dumps({"return": answer, "id": command["id"]}), file=out)
+END
+
+runs=$SCRATCH/runs
+# start NAME SHELL STEPS HANG FAKE [TEXT]: with more for the tool, before it begins
+start() {
+    local run=$runs/$1
+    mkdir -p "$run/tmp"
+    cp -a "$host" "$run/host"
+    (cd "$run/host" && find . -type p -o -type f -exec sha256sum {} + -o -print | sort) >"$run/before"
+    { cat "$SCRATCH/parts" "$SCRATCH/fakes"
+        printf '%s\n' "${6:-}"; sed -n '/^begun=/,$p' "$verify"; } >"$run/script"
     # shellcheck disable=SC2086  # words
-    timeout 60 $1 "$SCRATCH/some" --qemu qemu --guest "$SCRATCH/bench.elf" --cpus 1 --steps device \
-        --output "$2"
+    HPVM_STATUS_ROOT=$run/host TMPDIR=$run/tmp HANG=$4 FAKE=$5 \
+        exec env --default-signal=INT,QUIT $2 "$run/script" --qemu qemu --guest "$SCRATCH/bench.elf" \
+        --selftests "$SCRATCH/selftests" --cpus "${CPUS:-1}" --steps "$3" --seconds "${SOAK:-2}" \
+        ${DEVICE:+--device 03:00.0} --output "${OUTPUT:-$run/json}" >"$run/said" 2>&1 </dev/null
 }
-ends() { # STATUS TEXT ARGUMENT...
-    ended "$1" whole "${@:3}" && said "$2"
+# running NAME ...: start, and in the background
+running() {
+    mkdir -p "$runs/$1"
+    (
+        start "$@" &
+        echo $! >"$runs/$1/pid"
+        wait $!
+        echo $? >"$runs/$1/status"
+    ) &
 }
+# until_it SECONDS COMMAND...: it succeeds.
+until_it() {
+    local since=$SECONDS
+    until "${@:2}" 2>/dev/null; do
+        [ $((SECONDS - since)) -lt "$1" ] || return 1
+        sleep 0.1
+    done
+}
+# over NAME STATUS: it ends so.
+over() {
+    until_it 60 test -s "$runs/$1/status" || echo "it goes on"
+    cp "$runs/$1/said" "$SCRATCH/said"
+    [ "$(cat "$runs/$1/status")" = "$2" ] || { cat "$runs/$1/status" "$SCRATCH/said"; return 1; }
+}
+# is_back NAME: its host is as it was, and of its files and processes nothing is left.
+is_back() {
+    rm -f "$runs/$1/host/direct"
+    (cd "$runs/$1/host" && find . -type p -o -type f -exec sha256sum {} + -o -print | sort) |
+        diff "$runs/$1/before" - && is_empty "$runs/$1/tmp" && has_no_process "$1"
+}
+has_no_process() {
+    local pids
+    pids=$(grep -lzs "^TMPDIR=$runs/$1/tmp\$" /proc/[0-9]*/environ)
+    [ -z "$pids" ] || { echo "still there: $pids"; return 1; }
+}
+is_whole() { # NAME: TAP with as many lines as it plans, and JSON with as many checks
+    local told
+    told=$(grep -cE '^(not )?ok [0-9]+ - ' "$runs/$1/said")
+    [ "$(sed -n 's/^1\.\.//p' "$runs/$1/said")" = "$told" ] &&
+        [ "$(python3 -c 'import json, sys; print(len(json.load(open(sys.argv[1]))["checks"]))' "$runs/$1/json")" = "$told" ]
+}
+
+# No step has anything to do.
 for shell in dash "busybox sh"; do
     [ "$shell$usable" != "busybox sh" ] || { skip "$shell: a run" "CPU 1 can't be used"; continue; }
-    check "$shell: a run" ends 0 "without selftests, bench, soak; checks left out: 1" \
-        "$shell" "$SCRATCH/it.json"
-    check "$shell: its JSON is JSON" python3 -m json.tool "$SCRATCH/it.json"
-    check "$shell: and not lost if it can't be written" ends 1 '#   "schema": 1' "$shell" \
-        /proc/nothing.json 'is_writable() { :; }'
-    check "$shell: no file is left" is_empty "$TMPDIR"
+    running "run ${shell%% *}" "$shell" device "" "" "status=$TOP/scripts/hpvm-status"
+    check "$shell: a run" over "run ${shell%% *}" 0
+    check "$shell: what wasn't tried" said "without selftests, bench, soak; checks left out: 1"
+    check "$shell: its TAP and JSON are whole" is_whole "run ${shell%% *}"
+    OUTPUT=/proc/nothing.json running "no json ${shell%% *}" "$shell" device "" "" 'is_writable() { :; }'
+    check "$shell: its JSON isn't lost if it can't be written" over "no json ${shell%% *}" 1
+    check "$shell: it's said" said '#   "schema": 1'
+    check "$shell: nothing is left" is_back "run ${shell%% *}"
+done
+
+# What never ends, with a limit of 24 s, of which 10 s are kept: steps have their own end after 9 s,
+# and are killed from outside after 14 s.
+facts='host_json() { echo "\"vendor\": 1"; }'
+short='limit=24 grace=10
+in_time() { say "$3" >"$work/part"; rm -f "$work/cut"; }'
+filter='tracer_is() { mkfifo "$instance/events/kvm/kvm_exit/filter"; }'
+mkfifo "$host/sys/bus/pci/drivers_probe"
+put $device/driver_override ''
+for cpu in 1 2 3; do put $cpus/cpu$cpu/online 1; done
+# Each is "NAME|STEP|HANG|FAKE|PART|WHAT IT SAYS|TEXT".
+endless=(
+    "a selftest|selftests|selftest hpvm_state_test||selftest hpvm_state_test|cut off after|"
+    "a QEMU that never answers|bench|benchmark, held||benchmark, held: the guest starts in held mode|cut off after|"
+    "a guest that says nothing|soak|none|soak|soak: the guest starts in direct mode|cut off after|says() { while read -r line <&7; do case \$line in *ended=*) ended=1; return 1 ;; esac; done; }"
+    "a write to the tracer|soak|none|soak|soak: it comes to its end|s, of 24 s at most|$filter"
+    "a write to the device|device|none||an assigned device: it comes to its end|s, of 24 s at most|"
+    "what is asked of the host|soak|none|soak|what is said of the host: it comes to its end|s, of 24 s at most|host_json() { sleep 4321; }"
+    "the write that puts back|selftests|selftest hpvm_state_test|blocks|selftest hpvm_state_test|this didn't end: echo '5'|"
+)
+put sys/module/kvm/parameters/hpvm_late_ms 5
+shells=(dash)
+[ -z "$usable" ] || shells+=("busybox sh")
+end_less() { # SHELL ROW
+    local DEVICE='' name step hang fake part text more
+    IFS='|' read -r name step hang fake part text more <<<"$2"
+    # Busybox has an unshare of its own, and opens no pipe while a child ends.
+    case $1:$name in busybox*:*selftest | busybox*:*"puts back" | busybox*:*tracer) return 0 ;; esac
+    [ "$step" != device ] || DEVICE=1
+    running "$name ${1%% *}" "$1" "$step" "$hang" "$fake" "$short
+$facts
+$more"
+}
+ended_in_time() { # NAME: by the file's times
+    local took=$(($(stat -c %Y "$runs/$1/status") - $(stat -c %Y "$runs/$1/script")))
+    # The limit, and what a busy machine adds.
+    [ "$took" -le 30 ] || { echo "it took $took s"; return 1; }
+}
+for shell in "${shells[@]}"; do
+    for row in "${endless[@]}"; do end_less "$shell" "$row"; done
+    for row in "${endless[@]}"; do
+        IFS='|' read -r name step hang fake part text more <<<"$row"
+        run="$name ${shell%% *}"
+        [ -d "$runs/$run" ] || continue
+        check "$shell: $name never ends" over "$run" 1
+        check "$shell: $name: the rest ends in time" ended_in_time "$run"
+        check "$shell: $name: it's said which" grep -q "^not ok [0-9]* - $part" "$SCRATCH/said"
+        check "$shell: $name: and that" said "$text"
+        check "$shell: $name: TAP and JSON are whole" is_whole "$run"
+        if [ "$fake" = blocks ]; then
+            check "$shell: $name: it's told what isn't as it was" grep -q "^not ok .* all that was changed is as it was" "$SCRATCH/said"
+        else
+            check "$shell: $name: all is put back" is_back "$run"
+            check "$shell: $name: and that is said" said "- all that was changed is as it was"
+        fi
+    done
+done
+
+# A soak that is cut short is judged by what it saw; and filters that the kernel minds.
+refuses_filter='tracer_is() { ln -s /dev/full "$instance/events/kvm/kvm_pio/filter"; }'
+forgets_filter='tracer_is() { ln -s /dev/null "$instance/events/kvm/kvm_exit/filter"; }'
+forgets_later='tracer_is() { ln -s /dev/full "$instance/tracing_on"; }
+trace_set_up() { :; }'
+for shell in "${shells[@]}"; do
+    of="soak ${shell%% *}"
+    running "$of" "$shell" soak none soak "$facts"
+    # 16 s for all, 5 s for each time held and let go.
+    SOAK=8 running "short $of" "$shell" soak none soak "$short
+limit=38 grace=14 $nl$facts"
+    SOAK=8 running "short $of, with losses" "$shell" soak none soak-loses "$short
+limit=38 grace=14 $nl$facts"
+    check "$shell: a soak" over "$of" 0
+    check "$shell: to its end" said "soak: 2 times held and let go"
+    check "$shell: is whole" is_whole "$of"
+    check "$shell: one that is cut short" over "short $of" 0
+    check "$shell: says so" grep -qE "SKIP cut short after [4-7] of 8 seconds, and judged by these" "$SCRATCH/said"
+    check "$shell: by what it saw" said "soak: 1 times held and let go"
+    check "$shell: the verdict, too" said "as far as it was tried: without selftests, bench, device; checks left out: 1, the soak cut short"
+    check "$shell: TAP and JSON are whole" is_whole "short $of"
+    check "$shell: if it saw a loss" over "short $of, with losses" 1
+    check "$shell: that counts" grep -q "^not ok [0-9]* - soak: no timer and no IPI is lost" "$SCRATCH/said"
+    running "refused $of" "$shell" soak none soak "$refuses_filter$nl$facts"
+    running "forgotten $of" "$shell" soak none soak "$forgets_filter$nl$facts"
+    running "later $of" "$shell" soak none soak "$forgets_later$nl$facts"
+    check "$shell: a filter that the tracer refuses" over "refused $of" 1
+    check "$shell: it's said which" said "the kernel refuses: '(common_pid=="
+    check "$shell: one that it takes and hasn't" over "forgotten $of" 1
+    check "$shell: it's said which" said "|| info1<0x3f80000 || info1>0x3ffffff)' for events/kvm/kvm_exit/filter"
+    check "$shell: a tracer that doesn't start" over "later $of" 1
+    check "$shell: it's said" said "not ok 3 - soak: the tracer counts what it is told to"
+    for run in "$of" "short $of" "refused $of" "forgotten $of" "later $of"; do
+        check "$shell: $run: all is put back" is_back "$run"
+    done
+done
+
+# Interrupted in each of its parts, all is put back. The part's file tells when.
+declare -A step_of=(["the tracer"]=soak ["what is said of the host"]=soak [soak]=soak [soaking]=soak
+    ["an assigned device"]=device [probe]=device ["the report"]=device)
+for test in abi state hostile isolation ipi; do step_of["selftest hpvm_${test}_test"]=selftests; done
+for mode in ordinary held direct; do step_of["benchmark, $mode"]=bench; done
+is_in() { # RUN PART
+    case $2 in
+    soaking) compgen -G "$runs/$1/tmp/*/host.1" >/dev/null ;;
+    probe) [ "$(cat "$runs/$1/host/$device/driver_override")" = vfio-pci ] ;;
+    *) [ "$(cat "$runs/$1"/tmp/*/part)" = "$2" ] ;;
+    esac
+}
+interrupts() { # SHELL SIGNAL PART
+    local DEVICE='' CPUS=1 text=$facts fake=''
+    case $3 in
+    "selftest hpvm_ipi_test") CPUS=1-3 ;;
+    "the tracer") text='tracer_is() { mkfifo "$instance/it"; echo 1 >"$instance/it"; }' ;;
+    "what is said of the host") text='host_json() { cat "$work/qmp.never" /dev/zero >/dev/null; }' ;;
+    soaking) fake=soak ;;
+    "an assigned device") DEVICE=1 text="$facts$nl"'echo >/dev/null
+        device_driver=vfio-pci; find_device() { device_dir=$sys/bus/pci/devices/0000:03:00.0; }' ;;
+    probe) DEVICE=1 ;;
+    "the report") text="$facts$nl"'report() { sleep 4321; }' ;;
+    esac
+    running "$4" "$1" "${step_of[$3]}" "$3" "$fake" "$text"
+    until_it 40 is_in "$4" "$3" && sleep 0.7
+    kill -"$2" "$(cat "$runs/$4/pid")"
+}
+status_of() { echo $((128 + $(kill -l "$1"))); }
+batch=()
+interrupted() { # those that were started
+    local run
+    for run in "${batch[@]}"; do
+        check "$run" over "$run" "$(status_of "${run##* }")"
+        check "$run: it's said" said "Bail out! Interrupted (${run##* }); all is as it was"
+        check "$run: so it is" is_back "$run"
+    done
+    batch=()
+}
+# Each of them, and in the other shell one by turns.
+signals=(INT TERM HUP)
+for shell in "${shells[@]}"; do
+    for part in "${!step_of[@]}"; do
+        these=("${signals[@]}")
+        if [ "$shell" != dash ]; then
+            [ "${step_of[$part]}" != selftests ] || continue
+            these=("${signals[0]}")
+            signals=("${signals[@]:1}" "${signals[0]}")
+        fi
+        for signal in "${these[@]}"; do
+            run="${shell%% *}: $part: $signal"
+            interrupts "$shell" "$signal" "$part" "$run" &
+            batch+=("$run")
+        done
+        interrupted
+    done
 done
 finish
