@@ -34,26 +34,31 @@ said() { dmesg | grep -c "kvm.hpvm=$1:"; }
 # breathe: a short while, in which the guest's timer fires at least once in either mode.
 # shellcheck disable=SC3045  # busybox has it
 breathe() { read -r -t 0.03 _ <&9; }
-# soon COMMAND...: until it succeeds, at most 5 s.
+# soon COMMAND...: until it succeeds, in $took hundredths of a second; the svm lab may get no CPU
+# for seconds.
 soon() {
-    until=$(($(hundredths) + 500))
+    from=$(hundredths)
     until "$@"; do
-        [ "$(hundredths)" -lt $until ] || return 1
         breathe
+        took=$(($(hundredths) - from))
+        [ $took -ge 2000 ] || continue
+        head -n 100 $MODE /sys/kernel/debug/hpvm/cpu*
+        hmp info hpvm
+        return 1
     done
+    took=$(($(hundredths) - from))
 }
 # holds TIMES VCPUS: all of them are ordinary within a second, and direct again by themselves.
 holds() {
-    good=0 worst=0 time=0
+    good=0 worst=0 slowest=0 time=0
     while [ $time -lt "$1" ]; do
-        from=$(hundredths)
         echo hold >$MODE
         soon directs 0 && good=$((good + 1))
-        took=$(($(hundredths) - from))
         [ $took -le $worst ] || worst=$took
         breathe
         echo auto >$MODE
         soon directs "$2" && good=$((good + 1))
+        [ $took -le $slowest ] || slowest=$took
         breathe
         time=$((time + 1))
         [ $((time % 100)) != 0 ] || stage "held $time times"
@@ -61,7 +66,8 @@ holds() {
     is "each time all vCPUs were ordinary, and direct again" $good $(($1 * 2))
     # In real time, all CPUs of the host may have to wait for the machine's.
     [ "$LAB" = svm ] || check "ordinary within a second" [ $worst -le 100 ]
-    note "$1 times held and let go; all were ordinary within $worst hundredths of a second"
+    note "$1 times held and let go; all were ordinary within $worst hundredths of a second, and" \
+        "direct again within $slowest"
     data "holds $1"
 }
 
@@ -132,7 +138,8 @@ check "no CPU is left behind" wait_for 20 none_dedicated
 if [ "$LAB" = svm ]; then
     stage "a device's interrupts, which move between two vCPUs, about 2 ms apart"
     check "the device can be assigned" assign_device 0000:00:06.0
-    start_irqs device "cpus=2 irqs=$((HOLDS * 500)) move=20 pause=5000000" \
+    : "${PATIENCE:=$((120 + HOLDS))}"
+    start_irqs device "cpus=2 irqs=$((HOLDS * 400)) move=20 pause=5000000" \
         -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2
     check "all vCPUs are direct" wait_for 20 directs 2
     is "the interrupt goes straight" "$(ways direct) direct, $(ways host) host" "1 direct, 0 host"
