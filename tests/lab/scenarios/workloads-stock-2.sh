@@ -7,6 +7,5 @@
 #: groups  workloads
 
 VCPUS=2
-IDLES=${IDLES%% *}
 ACCEL=kvm
 measure_loads "" -accel $ACCEL -cpu "$LINUX_CPU"

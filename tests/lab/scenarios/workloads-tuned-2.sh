@@ -9,7 +9,6 @@
 
 # IPIs are ICR writes, as in messages-stock.
 VCPUS=2
-IDLES=${IDLES%% *}
 PIN_CPU=1
 ACCEL=kvm
 measure_loads "" -accel $ACCEL -cpu "$LINUX_CPU,kvm-pv-ipi=off" -overcommit cpu-pm=on
