@@ -344,13 +344,11 @@ static void switch_cpu(long cpu, const char *on)
 static void rest_cpus(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu;
-	char byte;
 
 	for (cpu = 1; cpu < cpus; cpu++)
 		switch_cpu(cpu, "0");
 	printf("hpvm: cpus_off=%ld\n", cpus - 1);
-	if (read(STDIN_FILENO, &byte, 1) != 1)
-		fail("read from the console");
+	await_line();
 	for (cpu = 1; cpu < cpus; cpu++)
 		switch_cpu(cpu, "1");
 	printf("hpvm: cpus_off=0\n");

@@ -37,5 +37,6 @@ void report_busy(void);
 
 /* loads.c: Debian's own programs, one load after the other. */
 void run_loads(const char *names);
+void await_line(void);
 
 #endif

@@ -85,7 +85,7 @@ static uint64_t tsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
-static void await_line(void)
+void await_line(void)
 {
 	char byte;
 

@@ -39,13 +39,13 @@ is() {
 # not COMMAND...: succeeds when it fails.
 not() { ! "$@"; }
 
-# nap: a tenth of a second, without a new process, whose end would have the kernel
+# nap [SECONDS]: a tenth of one, without a new process, whose end would have the kernel
 # flush TLBs on all CPUs, the guest's too. (Nothing ever comes through the pipe.)
 mkfifo /run/nap
 exec 9<>/run/nap
 nap() {
     # shellcheck disable=SC3045  # busybox has it
-    read -r -t 0.1 _ <&9
+    read -r -t "${1:-0.1}" _ <&9
     return 0
 }
 
@@ -1092,8 +1092,12 @@ trace_boot() {
     booting=$(hundredths)
 }
 report_boot() {
-    # shellcheck disable=SC3045  # busybox has it
-    until guest_reached "$1.ready"; do read -r -t 0.01 _ <&9; done
+    naps=18000
+    until guest_reached "$1.ready"; do
+        naps=$((naps - 1))
+        [ $naps -gt 0 ] || return
+        nap 0.01
+    done
     booted=$(($(hundredths) - booting))
     guest_said "hpvm: $1.ready=" && grep -q '^ *Dropped: 0' $BOOT/events/kvm/kvm_exit/hist || return
     counted boot >/run/counts
@@ -1114,8 +1118,10 @@ report_boot() {
 # host b: by QEMU's own virtio card, and by an assigned one.
 served_by_cards() {
     # The assigned card has a cable of its own.
-    [ "$HOST" = a ] || brctl addif br0 eth1
-    [ "$HOST" = a ] || ifconfig eth1 up
+    if [ "$HOST" = b ]; then
+        brctl addif br0 eth1
+        ifconfig eth1 up
+    fi
     meet
     now=$LOADS CLIENTS=peer
     # shellcheck disable=SC2086  # several words
@@ -1184,7 +1190,7 @@ esac
 starts_held() {
     qmp hpvm-set-mode '{"mode":"ordinary"}' >/dev/null
     qmp cont >/dev/null
-    check "the guest started" await_guest 60 "hpvm:.$1"
+    check "the guest started" await_guest 30 "hpvm:.$1"
     check "and is held" hpvm_state ordinary
 }
 

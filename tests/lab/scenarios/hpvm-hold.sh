@@ -32,8 +32,7 @@ knows_where() {
 said() { dmesg | grep -c "kvm.hpvm=$1:"; }
 
 # breathe: a short while, in which the guest's timer fires at least once in either mode.
-# shellcheck disable=SC3045  # busybox has it
-breathe() { read -r -t 0.03 _ <&9; }
+breathe() { nap 0.03; }
 # soon COMMAND...: until it succeeds, in $took hundredths of a second; the svm lab may get no CPU
 # for seconds.
 soon() {
