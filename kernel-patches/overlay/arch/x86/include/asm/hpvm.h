@@ -5,8 +5,8 @@
 /*
  * Dedicated CPUs: while a CPU is dedicated, every maskable interrupt that its
  * local APIC accepts is a guest's, and every event of the host reaches it as
- * an NMI plus a bit in a per-CPU mask of pending work.  Three kinds of senders see
- * to that: the host's IPIs are replaced (host_ipi.c), devices' interrupts go
+ * an NMI (the doorbell, while its vCPU stays ordinary) plus a bit in a per-CPU
+ * mask of pending work.  Three kinds of senders see to that: the host's IPIs are replaced (host_ipi.c), devices' interrupts go
  * elsewhere (kernel/irq/dedicated.c), and so do the notifications that hardware
  * sends for posted interrupts of other VMs (kvm/vmx/hpvm_pi.c).
  */
@@ -117,7 +117,7 @@ struct hpvm_guest_ops {
  * @pending:	mask of HPVM_WORK_*, set by any CPU, consumed by the doorbell
  * @raised_at:	when, by ktime_get_mono_fast_ns(), the first of @pending was raised; 0: unknown
  * @noticed_after: so many ns later this CPU noticed; 0: not yet
- * @rung:	a doorbell self-IPI was sent and hasn't been handled yet
+ * @rung:	a doorbell is sent, or about to be, and hasn't been handled yet
  * @force_exit:	non-NULL from the last check for pending work until the VM exit
  *		was taken up: the way to get out of (or not into) the guest.  Runs
  *		in NMI context.
@@ -132,9 +132,10 @@ struct hpvm_guest_ops {
  *		host sees of the CPU; changed on it, with IRQs off
  * @guest:	for @ops
  * @lose_nmi:	for tests: don't send the next NMI
- * @posts:	the vCPU takes notifications of posted interrupts as such: they may be sent
- * @posted:	one may come: its vector is the host's
- * @posting:	CPUs that are about to send one, or looking whether they may
+ * @irqs:	the vCPU exits by interrupts: others may ring the doorbell, and, if @posted, send
+ *		notifications of posted interrupts
+ * @posted:	one of these may come: its vector is the host's
+ * @sending:	CPUs that are about to send either, or looking whether they may
  * @vcpu:	for the administrator
  * @lvt:	host's values of the LVT entries masked while dedicated
  */
@@ -143,7 +144,7 @@ struct hpvm_pcpu {
 	atomic_t		pending;
 	u64			raised_at;
 	u64			noticed_after;
-	int			rung;
+	atomic_t		rung;
 	bool			(*force_exit)(void);
 	atomic_t		nmi_sent;
 	atomic_t		nmi_gone;
@@ -156,9 +157,9 @@ struct hpvm_pcpu {
 	const struct hpvm_guest_ops *ops;
 	void			*guest;
 	bool			lose_nmi;
-	bool			posts;
+	bool			irqs;
 	bool			posted;
-	atomic_t		posting;
+	atomic_t		sending;
 	struct hpvm_vcpu_status	vcpu;
 	u32			lvt[10];
 };
@@ -212,6 +213,8 @@ void hpvm_ipi_enable(void);
 void hpvm_ipi_disable(void);
 void hpvm_ipi_dedicate(bool dedicate);
 void hpvm_raise(unsigned int cpu, enum hpvm_work work);
+void hpvm_accept_irqs(unsigned int cpu, bool posted);
+void hpvm_refuse_irqs(unsigned int cpu);
 void hpvm_doorbell(void);
 void hpvm_unclaimed_nmi(void);
 void hpvm_send_self_nmi(void);
@@ -228,7 +231,7 @@ static __always_inline bool hpvm_work_pending(void)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
 
-	return atomic_read(&p->pending) || READ_ONCE(p->rung);
+	return atomic_read(&p->pending) || atomic_read(&p->rung);
 }
 
 /* apic.c: the LAPIC timer's clock event device of a CPU. */
@@ -245,7 +248,6 @@ int hpvm_window_init(void);
 unsigned int hpvm_window_drain(unsigned long *seen, unsigned int limit);
 bool hpvm_window_accept(u8 vector, unsigned long *seen);
 
-void hpvm_allow_posting(unsigned int cpu, bool allow);
 
 /* stray.c: interrupts of the guest that arrive in the host. */
 void hpvm_switch_tasks(unsigned int cpu);

@@ -156,7 +156,7 @@ static void hpvm_cpu_quiesce_lapic(void *data)
 	apic_write(APIC_TASKPRI, 0);
 	hpvm_window_drain(seen, NR_VECTORS);
 	apic_write(APIC_TASKPRI, 0x10);
-	this_cpu_write(hpvm_pcpu.rung, 0);
+	atomic_set(this_cpu_ptr(&hpvm_pcpu.rung), 0);
 	hpvm_force_exit_clear(NULL, NULL);
 }
 

@@ -14,7 +14,9 @@
  *   a doorbell would be delivered to the guest; instead, an exit is forced, and
  *   hpvm_force_exit_clear() rings.  An NMI in guest mode exits by itself.
  *
- * The doorbell is the vector that the kernel keeps for platforms.
+ * The doorbell is the vector that the kernel keeps for platforms.  While a vCPU stays
+ * ordinary, an interrupt of the host exits from its guest as from any other: then others
+ * ring it, with no NMI before it (hpvm_accept_irqs()).
  *
  * Work that a CPU notices too late is a fault, of which the guest's owner is told.  Once a
  * second a CPU that has some left is sent another NMI.
@@ -54,12 +56,9 @@ static DEFINE_PER_CPU(struct cpumask, hpvm_ipi_mask);
 /* NMI-safe; IRQs in any state; on the dedicated CPU, in the host. */
 static void hpvm_ring(struct hpvm_pcpu *p)
 {
-	if (READ_ONCE(p->rung))
-		return;
 	/* Before the self-IPI, so that rung == 0 means: not in the IRR. */
-	WRITE_ONCE(p->rung, 1);
-	barrier();
-	hpvm_x2apic_write(APIC_SELF_IPI, X86_PLATFORM_IPI_VECTOR);
+	if (!atomic_xchg(&p->rung, 1))
+		hpvm_x2apic_write(APIC_SELF_IPI, X86_PLATFORM_IPI_VECTOR);
 }
 
 /* NMI-safe.  It's on its own CPU that @p is looked at: that's out of its guest. */
@@ -90,6 +89,99 @@ static void hpvm_send_nmi(unsigned int cpu, struct hpvm_pcpu *p)
 	atomic_inc(&p->nmi_gone);
 }
 
+/*
+ * May interrupts be sent to a dedicated CPU?  Preemption off until hpvm_end_irq().  Pairs
+ * with hpvm_refuse_irqs(), which waits for who has seen that they may.
+ */
+static bool hpvm_begin_irq(struct hpvm_pcpu *p)
+{
+	atomic_inc(&p->sending);
+	/* Pairs with that in hpvm_refuse_irqs(): one of the two sees the other's. */
+	smp_mb__after_atomic();
+	/* Pairs with hpvm_accept_irqs(). */
+	return smp_load_acquire(&p->irqs);
+}
+
+static void hpvm_end_irq(struct hpvm_pcpu *p)
+{
+	/* The interrupt is sent before it isn't seen to be any more. */
+	smp_mb__before_atomic();
+	atomic_dec(&p->sending);
+}
+
+/* From another CPU, IRQs off.  False: it may not, and an NMI has to be sent. */
+static bool hpvm_ring_remote(unsigned int cpu, struct hpvm_pcpu *p)
+{
+	bool may = hpvm_begin_irq(p);
+
+	/* The work's bit is set: if it has been rung, the handler is yet to look at it. */
+	if (may && !atomic_xchg(&p->rung, 1))
+		apic->send_IPI(cpu, X86_PLATFORM_IPI_VECTOR);
+	hpvm_end_irq(p);
+	return may;
+}
+
+/* A vCPU that is held ordinary takes it without an exit. */
+static bool hpvm_post(unsigned int cpu)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+	bool may;
+
+	guard(preempt)();
+	may = hpvm_begin_irq(p) && READ_ONCE(p->posted);
+	if (may)
+		apic->send_IPI(cpu, POSTED_INTR_VECTOR);
+	hpvm_end_irq(p);
+	return may;
+}
+
+/**
+ * hpvm_refuse_irqs - the host's interrupts may not be sent to a dedicated CPU any more
+ * @cpu:	the CPU
+ *
+ * NMIs are, instead.  When it returns, none is on its way but a doorbell that
+ * hpvm_work_pending() knows of: either hpvm_begin_irq() sees the flag cleared, or
+ * ->sending is seen here until its interrupt is sent; and that takes far less to arrive
+ * than the delay.  Process context.
+ */
+void hpvm_refuse_irqs(unsigned int cpu)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+
+	if (!p->irqs)
+		return;
+	WRITE_ONCE(p->irqs, false);
+	/* Pairs with that in hpvm_begin_irq(). */
+	smp_mb();
+	while (atomic_read(&p->sending))
+		cpu_relax();
+	udelay(9);
+	/* Only now, or the last one would be taken for the guest's. */
+	WRITE_ONCE(p->posted, false);
+}
+EXPORT_SYMBOL_GPL(hpvm_refuse_irqs);
+
+/**
+ * hpvm_accept_irqs - interrupts of the host's may be sent to a dedicated CPU
+ * @cpu:	the CPU
+ * @posted:	notifications of posted interrupts, too; that vector is the host's then
+ *
+ * Its vCPU has external-interrupt exiting (and posted interrupts), and keeps them until
+ * hpvm_refuse_irqs().  Process context.
+ */
+void hpvm_accept_irqs(unsigned int cpu, bool posted)
+{
+	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
+
+	if (p->irqs && p->posted == posted)
+		return;
+	hpvm_refuse_irqs(cpu);
+	WRITE_ONCE(p->posted, posted);
+	/* Nobody sends one before the CPU knows whose it is; see hpvm_begin_irq(). */
+	smp_store_release(&p->irqs, true);
+}
+EXPORT_SYMBOL_GPL(hpvm_accept_irqs);
+
 /**
  * hpvm_raise - give a dedicated CPU work of the host
  * @cpu:	the CPU; may be this one
@@ -112,7 +204,9 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 
 	if (cpu == raw_smp_processor_id()) {
 		hpvm_notice(p);
-	} else if (!IS_ENABLED(CONFIG_KVM_HPVM_KUNIT_TEST) || !xchg(&p->lose_nmi, false)) {
+	} else if (IS_ENABLED(CONFIG_KVM_HPVM_KUNIT_TEST) && xchg(&p->lose_nmi, false)) {
+		return;
+	} else if (!hpvm_ring_remote(cpu, p)) {
 		atomic_inc(&p->nmis_sent[work]);
 		hpvm_send_nmi(cpu, p);
 	}
@@ -150,59 +244,6 @@ static void hpvm_look_after(struct timer_list *timer)
 
 static DEFINE_TIMER(hpvm_looker, hpvm_look_after);
 
-/* Pairs with hpvm_allow_posting(): that waits for who has seen the flag. */
-static bool hpvm_post(unsigned int cpu)
-{
-	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
-	bool may;
-
-	guard(preempt)();
-	atomic_inc(&p->posting);
-	/* Pairs with that in hpvm_allow_posting(): one of the two sees the other's. */
-	smp_mb__after_atomic();
-	may = READ_ONCE(p->posts);
-	if (may)
-		apic->send_IPI(cpu, POSTED_INTR_VECTOR);
-	/* The interrupt is sent before it isn't seen to be any more. */
-	smp_mb__before_atomic();
-	atomic_dec(&p->posting);
-	return may;
-}
-
-/**
- * hpvm_allow_posting - may posted-interrupt notifications be sent to a dedicated CPU?
- * @cpu:	the CPU
- * @allow:	its vCPU has external-interrupt exiting and posted interrupts, and keeps
- *		them until this is called with false
- *
- * While they may, that vector is the host's on this CPU.  When it returns from false,
- * none is on its way: either hpvm_post() sees the flag cleared, or ->posting is seen
- * here until its interrupt is sent; and that takes far less to arrive than the delay.
- * Process context.
- */
-void hpvm_allow_posting(unsigned int cpu, bool allow)
-{
-	struct hpvm_pcpu *p = per_cpu_ptr(&hpvm_pcpu, cpu);
-
-	if (p->posts == allow)
-		return;
-	if (allow) {
-		WRITE_ONCE(p->posted, true);
-		/* Nobody sends one before the CPU knows whose it is. */
-		smp_store_release(&p->posts, true);
-		return;
-	}
-	WRITE_ONCE(p->posts, false);
-	/* Pairs with that in hpvm_post(). */
-	smp_mb();
-	while (atomic_read(&p->posting))
-		cpu_relax();
-	udelay(9);
-	/* Only now, or the last one would be taken for the guest's. */
-	WRITE_ONCE(p->posted, false);
-}
-EXPORT_SYMBOL_GPL(hpvm_allow_posting);
-
 static void hpvm_raise_vector(unsigned int cpu, int vector)
 {
 	switch (vector) {
@@ -225,7 +266,6 @@ static void hpvm_raise_vector(unsigned int cpu, int vector)
 		hpvm_raise(cpu, HPVM_WORK_REBOOT);
 		break;
 	case POSTED_INTR_VECTOR:
-		/* A vCPU that is held ordinary takes it without an exit. */
 		if (hpvm_post(cpu))
 			break;
 		fallthrough;
@@ -431,8 +471,11 @@ void hpvm_doorbell(void)
 	unsigned long work;
 
 	hpvm_end_wait(get_irq_regs());
-	WRITE_ONCE(p->rung, 0);
-	barrier();
+	/*
+	 * Before the work is taken: who sets a bit and finds that it has been rung has done
+	 * both before the next line.
+	 */
+	atomic_set(&p->rung, 0);
 	work = atomic_xchg(&p->pending, 0);
 	/*
 	 * After it, so that the time of work that was done isn't left to be taken for that of

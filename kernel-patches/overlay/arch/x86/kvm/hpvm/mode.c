@@ -234,7 +234,7 @@ static void go_direct(struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
 	/* A storm may have unsettled it, and the hold have ended, before its request. */
-	hpvm_allow_posting(h->pcpu, false);
+	hpvm_refuse_irqs(h->pcpu);
 	/* The preemption timer forces exits now. */
 	kvm_lapic_switch_to_sw_timer(vcpu);
 
@@ -341,8 +341,8 @@ void kvm_hpvm_report_status(struct kvm_vcpu *vcpu)
 
 /*
  * Held, and for no other reason: the vCPU is to cost no more than one of any other VM, so
- * nothing is decided again until whoever holds it lets it go.  Notifications of posted
- * interrupts may come to it.
+ * nothing is decided again until whoever holds it lets it go.  Interrupts of the host may
+ * come to it.
  */
 static void settle(struct kvm_vcpu *vcpu)
 {
@@ -353,7 +353,7 @@ static void settle(struct kvm_vcpu *vcpu)
 	WRITE_ONCE(h->settled, true);
 	/* A storm that comes later than this sets it to false. */
 	kvm_hpvm_end_storm(h);
-	hpvm_allow_posting(h->pcpu, kvm_vcpu_apicv_active(vcpu));
+	hpvm_accept_irqs(h->pcpu, kvm_vcpu_apicv_active(vcpu));
 }
 
 /* What was settled isn't any more.  Process context. */
@@ -362,7 +362,7 @@ void kvm_hpvm_unsettle(struct kvm_vcpu *vcpu)
 	struct kvm_hpvm_vcpu *h = vcpu->arch.hpvm;
 
 	WRITE_ONCE(h->settled, false);
-	hpvm_allow_posting(h->pcpu, false);
+	hpvm_refuse_irqs(h->pcpu);
 }
 
 /* Before events are injected; vCPU loaded, IRQs on. */
