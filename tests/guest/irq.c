@@ -10,7 +10,7 @@
  *   until_input or until a character comes from the serial port
  *   move=N      after so many of them go on to the next CPU and another vector, while
  *               one is on its way (0: never)
- *   pause=N     ticks of the TSC between two of them (0)
+ *   pause=N     up to so many ticks of the TSC between two of them (0)
  *   settle=N    ticks of the TSC before the first that counts (0)
  *   intx        not by MSI, but by the device's INTx, through the I/O APIC
  *   both        by a message to CPUs 0 and 1, each of which handles it
@@ -357,7 +357,7 @@ static void raise_all(void)
 		if (i < MAX_SAMPLES)
 			samples[i] = n;
 		if (pause)
-			spin(pause);
+			spin(random() % pause);
 	}
 	mark(MARK_END);
 	/* One that came twice would come now. */

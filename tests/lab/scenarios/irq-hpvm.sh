@@ -8,4 +8,4 @@
 #: groups  irq
 
 check "the device can be assigned" assign_device 0000:00:06.0
-measure_irqs irq "irqs=1000 pause=20000" -accel kvm,hpvm=on,hpvm-cpus=1
+measure_irqs irq "irqs=3000 pause=100000" -accel kvm,hpvm=on,hpvm-cpus=1

@@ -10,4 +10,4 @@
 
 PIN_CPU=1
 check "the device can be assigned" assign_device 0000:00:06.0
-measure_irqs irq "irqs=1000 pause=20000" -accel kvm -overcommit cpu-pm=on
+measure_irqs irq "irqs=3000 pause=100000" -accel kvm -overcommit cpu-pm=on

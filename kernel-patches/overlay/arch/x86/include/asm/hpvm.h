@@ -216,6 +216,7 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work);
 void hpvm_accept_irqs(unsigned int cpu, bool posted);
 void hpvm_refuse_irqs(unsigned int cpu);
 void hpvm_doorbell(void);
+bool hpvm_kicked(struct hpvm_pcpu *p);
 void hpvm_unclaimed_nmi(void);
 void hpvm_send_self_nmi(void);
 void hpvm_send_unclaimed_nmi(unsigned int cpu);

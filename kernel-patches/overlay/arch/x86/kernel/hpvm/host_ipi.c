@@ -27,6 +27,7 @@
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/export.h>
+#include <linux/hardirq.h>
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
@@ -195,8 +196,8 @@ void hpvm_raise(unsigned int cpu, enum hpvm_work work)
 
 	/* An interrupt between its time and the NMI would make it late. */
 	guard(irqsave)();
-	/* Before its bit: see hpvm_doorbell(). */
-	if (!READ_ONCE(p->raised_at))
+	/* Before its bit: see hpvm_doorbell().  It's NMIs that may come too late. */
+	if (!READ_ONCE(p->irqs) && !READ_ONCE(p->raised_at))
 		cmpxchg(&p->raised_at, 0, ktime_get_mono_fast_ns());
 	/* Fully ordered: the work's data is visible before its bit. */
 	if (atomic_fetch_or(BIT(work), &p->pending))
@@ -501,6 +502,33 @@ void hpvm_doorbell(void)
 		cpu_emergency_disable_virtualization();
 		stop_this_cpu(NULL);
 	}
+}
+
+/*
+ * The doorbell was rung by another CPU, and for an exit, which it was: all that is left to
+ * do is what sysvec_reschedule_ipi() does, at no more cost.  False: hpvm_doorbell() it is.
+ * IRQs off, in the entry of the interrupt, before its EOI.
+ *
+ * No NMI was before it, which may have to end a wait: while interrupts are accepted it's
+ * hpvm_look_after() alone that sends some, for work that has a time.
+ */
+bool hpvm_kicked(struct hpvm_pcpu *p)
+{
+	const int kick = BIT(HPVM_WORK_RESCHEDULE);
+
+	if (!READ_ONCE(p->irqs) || p->noticed_after || atomic_read(&p->pending) != kick)
+		return false;
+	hpvm_x2apic_write(APIC_EOI, 0);
+	inc_irq_stat(x86_platform_ipis);
+	/* As in hpvm_doorbell(). */
+	atomic_set(&p->rung, 0);
+	if (atomic_cmpxchg(&p->pending, kick, 0) == kick) {
+		WRITE_ONCE(p->raised_at, 0);
+		scheduler_ipi();
+	} else {
+		hpvm_ring(p);
+	}
+	return true;
 }
 
 /**

@@ -37,18 +37,22 @@ static u8 hpvm_vector_in_service(void)
 bool __hpvm_stray(void)
 {
 	struct hpvm_pcpu *p = this_cpu_ptr(&hpvm_pcpu);
+	bool done = true;
 	u8 vector;
 
 	vector = hpvm_vector_in_service();
-	if (!vector || vector == X86_PLATFORM_IPI_VECTOR ||
-	    (vector == POSTED_INTR_VECTOR && READ_ONCE(p->posted)))
+	if (!vector || (vector == POSTED_INTR_VECTOR && READ_ONCE(p->posted)))
 		return false;
 
-	hpvm_x2apic_write(APIC_EOI, 0);
 	__irq_enter_raw();
-	p->ops->stray(p->guest, vector);
+	if (vector == X86_PLATFORM_IPI_VECTOR) {
+		done = hpvm_kicked(p);
+	} else {
+		hpvm_x2apic_write(APIC_EOI, 0);
+		p->ops->stray(p->guest, vector);
+	}
 	__irq_exit_raw();
-	return true;
+	return done;
 }
 
 static int switch_tasks(void *unused)
