@@ -37,7 +37,7 @@ def run_lab(scenarios, settings, lab=LAB, run=True):
                 results[scenario] = json.load(f)
                 status = status or results[scenario]["failed"]
         except FileNotFoundError:
-            sys.exit(f"{scenario} was interrupted")
+            sys.exit(f"{scenario} was interrupted, or never run")
     return results, not status
 
 

@@ -1,4 +1,5 @@
 """What all emulated hosts boot: an initramfs, of a shared part and a scenario's own."""
+import argparse
 import contextlib
 import ctypes
 import fcntl
@@ -23,6 +24,13 @@ LOADS = ("usr/bin/redis-server", "usr/bin/redis-benchmark", "usr/sbin/nginx", "u
 LOADS_DATA = ("usr/share/nginx/html/index.html",)
 LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
 LOADER = "lib64/ld-linux-x86-64.so.2"
+
+
+def count(text):
+    """A command-line argument: a whole number above 0."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: want a whole number above 0")
+    return int(text)
 
 
 class Config:
