@@ -62,7 +62,7 @@ check "no CPU is left behind" wait_for 20 none_dedicated
 if [ "$LAB" = svm ]; then
     stage "a device's interrupts that keep arriving in the host"
     check "the device can be assigned" assign_device 0000:00:06.0
-    start_irqs stray "cpus=2 irqs=2000 pause=5000000" -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2
+    start_irqs stray "cpus=2 irqs=2000 pause=10000000" -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2
     is "they go straight" "$(ways direct) direct, $(ways host) host" "1 direct, 0 host"
     # One is too many then. The vCPU is ordinary while its thread is elsewhere.
     provoke sensitive

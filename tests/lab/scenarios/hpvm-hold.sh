@@ -138,7 +138,7 @@ if [ "$LAB" = svm ]; then
     stage "a device's interrupts, which move between two vCPUs, about 2 ms apart"
     check "the device can be assigned" assign_device 0000:00:06.0
     : "${PATIENCE:=$((120 + HOLDS))}"
-    start_irqs device "cpus=2 irqs=$((HOLDS * 400)) move=20 pause=5000000" \
+    start_irqs device "cpus=2 irqs=$((HOLDS * 400)) move=20 pause=10000000" \
         -accel kvm,hpvm=on,hpvm-cpus=1-2 -smp 2
     check "all vCPUs are direct" wait_for 20 directs 2
     is "the interrupt goes straight" "$(ways direct) direct, $(ways host) host" "1 direct, 0 host"
