@@ -106,7 +106,7 @@ void disk(long reads, bool endless)
 	close(fd);
 }
 
-static void load_modules(void)
+void load_modules(void)
 {
 	FILE *list = fopen(MODULES, "r");
 	char path[64];

@@ -10,6 +10,9 @@
  *   hpvm.busy_rest_us=N it rests so long on the first CPU (10000)
  *   hpvm.network=1      meanwhile the virtio network card answers pings; timers end when
  *                       somebody connects to TCP port 7
+ *   hpvm.variable=1     before that, write a variable of UEFI, which is kept in flash
+ *   hpvm.smis=N         when a line has come from the console, until each CPU has raised N SMIs,
+ *                       with naps, and writes of that variable
  *   hpvm.settle_ms=N    be idle so long before the interval begins (500)
  *   hpvm.messages=N     pass N messages around a ring of threads, one on each CPU,
  *                       each of which changes the page tables now and then
@@ -543,6 +546,8 @@ int main(void)
 	if (frames || parameter("hpvm.network", 0))
 		set_up_network();
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (parameter("hpvm.variable", 0))
+		open_variable();
 	printf("hpvm: ready_after_ms=%ld\n", now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	if (parameter("hpvm.kexec", 0))
 		start_kernel();
@@ -563,6 +568,7 @@ int main(void)
 		await_call();
 	if (parameter("hpvm.until_input", 0))
 		await_input();
+	start_smis(parameter("hpvm.smis", 0));
 	start_busy(parameter("hpvm.busy", 0), parameter("hpvm.busy_rest_us", 10000) * 1000);
 	loc = interrupts("LOC:");
 	mark(MARK_BEGIN);

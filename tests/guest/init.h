@@ -21,6 +21,7 @@ long interrupts(const char *text);
 void write_file(const char *path, const char *text);
 
 /* devices.c: the work with assigned devices; disk() and network() end the quiet interval. */
+void load_modules(void);
 void cycle_disk(long cycles);
 void disk(long reads, bool endless);
 void set_up_network(void);
@@ -30,6 +31,10 @@ void network(long frames);
 extern volatile bool told_to_end;
 void await_call(void);
 void await_input(void);
+
+/* firmware.c: a variable of UEFI, and so many SMIs on each CPU beside the timers. */
+void open_variable(void);
+void start_smis(long count);
 
 /* busy.c: work beside the timers, with so many MiB of memory, and rests. */
 void start_busy(long mib, long rest_ns);
