@@ -6,9 +6,10 @@
  * Dedicated CPUs: while a CPU is dedicated, every maskable interrupt that its
  * local APIC accepts is a guest's, and every event of the host reaches it as
  * an NMI (the doorbell, while its vCPU stays ordinary) plus a bit in a per-CPU
- * mask of pending work.  Three kinds of senders see to that: the host's IPIs are replaced (host_ipi.c), devices' interrupts go
- * elsewhere (kernel/irq/dedicated.c), and so do the notifications that hardware
- * sends for posted interrupts of other VMs (kvm/vmx/hpvm_pi.c).
+ * mask of pending work.  Three kinds of senders see to that: the host's IPIs
+ * are replaced (host_ipi.c), devices' interrupts go elsewhere
+ * (kernel/irq/dedicated.c), and so do the notifications that hardware sends for
+ * posted interrupts of other VMs (kvm/vmx/hpvm_pi.c).
  */
 
 #include <linux/bitmap.h>
