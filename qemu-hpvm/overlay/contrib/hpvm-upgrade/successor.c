@@ -74,10 +74,11 @@ static char *listening_path(const char *arg)
     return g_match_info_fetch(match, 1);
 }
 
-/* A file descriptor of whoever has started the old QEMU. */
+/* A file descriptor of whoever has started the old QEMU; the option may be JSON. */
 static bool names_descriptor(const char *arg)
 {
-    return g_regex_match_simple("(^|,)(fd|fds|vhostfd|vhostfds)=[0-9]|^fd:[0-9]",
+    return g_regex_match_simple("(^|,)(vhost)?fds?=[0-9]|"
+                                "\"(vhost)?fds?\": *\"?[0-9]|^fd:[0-9]",
                                 arg, G_REGEX_RAW, 0);
 }
 
