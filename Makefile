@@ -16,6 +16,9 @@ bochs:				## the emulator of the vmx lab (BOCHS=PATH: use that one)
 qemu:				## QEMU with the stack
 	@scripts/build-qemu
 
+qemu-stock:			## the same QEMU without it, to compare with
+	@TREE=qemu-stock scripts/build-qemu
+
 kernel:				## the lab's host kernel with the stack
 	@scripts/build-kernel linux-hpvm linux-hpvm lab.config hpvm.config kunit.config
 
@@ -48,13 +51,13 @@ bench-irq: all			## what an assigned device's interrupt costs: bare metal, stock
 bench-migration: all		## what a migration takes: downtime, exits afterwards; stock, hpvm
 	@scripts/bench-migration
 
-bench-upgrade: all		## what it takes to replace QEMU under a guest: pause, exits afterwards; stock, hpvm
+bench-upgrade: all qemu-stock	## what it takes to replace QEMU under a guest: pause, exits afterwards; stock, hpvm
 	@scripts/bench-upgrade
 
 check: all selftests		## all tests that take minutes
 	@scripts/check short
 
-check-long: all selftests	## these and the ones that take hours
+check-long: all qemu-stock selftests	## these and the ones that take hours
 	@scripts/check long
 
 patches:			## complete series for git am, in build/patches/
@@ -76,4 +79,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all bochs qemu kernel kernel-stock selftests demo bench bench-workloads bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches deb kernel-deb clean help
+.PHONY: all bochs qemu qemu-stock kernel kernel-stock selftests demo bench bench-workloads bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches deb kernel-deb clean help

@@ -87,6 +87,8 @@ check "what is the same is as old" test "$stock/same" -ot "$base/same"
 check "so are the objects" test "$stock/obj-linux-stock/$object" -ot "$base/same"
 check "the other tree has the stack" cmp "$kernel/hw/new.c" "$copy/kernel-patches/overlay/hw/new.c"
 check "and no change" test -z "$(git -C "$kernel" status --porcelain -uno)"
+check "sync makes QEMU's for comparison" "$stack" sync qemu-stock
+check "it's the base without the stack" diff -r -x .git "$base" "$cache/src/qemu-stock"
 
 echo more >>"$SCRATCH/again/hw/new.c"
 git -C "$SCRATCH/again" commit -q -a -m "Touch the overlay"

@@ -78,12 +78,12 @@ host_has() {
 # start_guest QEMU-ARGUMENT...: QEMU in the background, with the guest's serial port
 # in $GUEST_LOG. Commands for its monitor (QMP) go through qmp(). With SERIAL_INPUT set, what
 # comes out of that pipe, open already, is the serial port's input. With WRAPPER set, that
-# program executes QEMU.
+# program executes QEMU; with QEMU set, that is started instead of the stack's.
 start_guest() {
     : >$GUEST_LOG
     rm -f $QMP.in $QMP.out
     mkfifo $QMP.in $QMP.out
-    $WRAPPER qemu -L /share -nodefaults -no-user-config -display none -m 192 \
+    $WRAPPER "${QEMU:-qemu}" -L /share -nodefaults -no-user-config -display none -m 192 \
         -name guest,debug-threads=on -no-reboot \
         -chardev pipe,id=qmp,path=$QMP -mon chardev=qmp,mode=control \
         -chardev file,id=serial,path=$GUEST_LOG${SERIAL_INPUT:+,input-path=$SERIAL_INPUT} \
@@ -1637,7 +1637,7 @@ refused() {
     description=$1
     text=$2
     shift 2
-    timeout 20 qemu -L /share -nodefaults -no-user-config -display none "$@" >/run/said 2>&1
+    timeout 20 "${QEMU:-qemu}" -L /share -nodefaults -no-user-config -display none "$@" >/run/said 2>&1
     status=$?
     sed 's/^/qemu| /' /run/said
     if [ $status = 1 ] && grep -q "$text" /run/said; then
