@@ -302,7 +302,7 @@ def base(config):
         kernels = sorted(glob.glob(os.path.join(programs, "*.elf")))
         scripts = [os.path.join(config.top, "scripts", name)
                    for name in ("hpvm-status", "hpvm-verify")]
-        tools = [os.path.join(programs, name) for name in ("kexec", "broadcast", "memlock")]
+        tools = [os.path.join(programs, name) for name in ("kexec", "broadcast", "memlock", "irqfd")]
         inputs = [config.qemu, config.upgrade, *scripts, *tools, guest_kernel(config),
                   guest_initrd(config), *kernels, *roms, *FIRMWARE, __file__]
         if newer(target, *inputs):

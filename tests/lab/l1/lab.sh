@@ -415,6 +415,32 @@ upgrades() {
     rm -f $CPR_SOCKET
 }
 
+# tool NAME STATUS ARGUMENT...: of hpvm-upgrade, and with which status it ends; what it says is in
+# /run/said. The guest has a monitor at $MONITOR; the pipes of the other one, and its log, only one
+# QEMU can have.
+CHANGES="--change /run/guest.log=/run/guest2.log --change /run/qmp=/run/qmp2"
+tool() {
+    name=$1 wanted=$2
+    shift 2
+    # shellcheck disable=SC2086  # several words
+    hpvm-upgrade $CHANGES "$@" >/run/said 2>&1
+    status=$?
+    sed 's/^/tool| /' /run/said
+    is "$name: its exit status" $status "$wanted"
+}
+said() { grep -q "$1" /run/said; }
+# pipes: for the monitor of the new QEMU.
+pipes() {
+    mkfifo /run/qmp2.in /run/qmp2.out
+    exec 6<>/run/qmp2.in 7<>/run/qmp2.out
+    echo '{"execute":"qmp_capabilities"}' >&6
+}
+# second_of_tool: the QEMU that it has started is the second guest's.
+second_of_tool() {
+    SECOND_PID=$(sed -n 's/^5.5 .* with pid \([0-9]*\);.*/\1/p' /run/said)
+    touch /run/qemu2.log
+}
+
 # endless_guest MIB QEMU-ARGUMENT...: a Linux guest that is at work until it's told to end. Its
 # timers are counted: each wakes it, or it says that it came too late for it. A message goes around
 # its vCPUs, which compare their clocks and write and read so much memory: one that is lost, or
@@ -1541,6 +1567,7 @@ goes_straight() {
     check "$1: it is direct" wait_for 20 all_direct
     is "$1: each interrupt goes straight to a vCPU" "$(ways direct) direct, $(ways host) host" \
         "$2 direct, 0 host"
+    check "$1: and QEMU warns of none" not grep "through the host" "$QEMU_LOG"
     hmp info hpvm
     count_host_irqs
     sleep 1

@@ -1,26 +1,16 @@
 # shellcheck shell=sh
-#: title   hpvm-upgrade replaces the QEMU of a direct guest, says what it would do, and goes back
+#: title   hpvm-upgrade replaces the QEMU of direct guests, says what it would do and what it sees, and goes back
 #: kernel  hpvm
 #: labs    svm
 #: cpus    3
 #: memory  1536
+#: devices -device edu,addr=6
 #: timeout 600
 #: groups  check svm
 
 VCPUS=2
 MONITOR=/run/monitor.socket
 
-# tool NAME STATUS ARGUMENT...: what hpvm-upgrade says is in /run/said.
-tool() {
-    name=$1 wanted=$2
-    shift 2
-    hpvm-upgrade --change /run/guest.log=/run/guest2.log --change /run/qmp=/run/qmp2 "$@" \
-        >/run/said 2>&1
-    status=$?
-    sed 's/^/tool| /' /run/said
-    is "$name: its exit status" $status "$wanted"
-}
-said() { grep -q "$1" /run/said; }
 # nothing_changed NAME: the guest is as it was, and nothing is left.
 nothing_changed() {
     runs_well "$1"
@@ -38,17 +28,10 @@ ordinary_settings() {
 describes() {
     qmp qom-get '{"path":"/machine","property":"suppress-vmdesc"}' | grep -q '"return": false'
 }
-# pipes: for the monitor of the new QEMU.
-pipes() {
-    mkfifo /run/qmp2.in /run/qmp2.out
-    exec 6<>/run/qmp2.in 7<>/run/qmp2.out
-    echo '{"execute":"qmp_capabilities"}' >&6
-}
 # replaced NAME: it was.
 replaced() {
-    SECOND_PID=$(sed -n 's/^5.5 .* with pid \([0-9]*\);.*/\1/p' /run/said)
+    second_of_tool
     check "$1: the old QEMU has ended" guest_ended
-    touch /run/qemu2.log
     sed 's/^/new guest| /' /run/guest2.log
     sed 's/^/new qemu| /' $MONITOR.log
     second runs_well "$1"
@@ -123,3 +106,61 @@ check "the guest came to its end" await_guest 60 hpvm:.elapsed_us
 is "each timer came" $(($(figure timers_fired) + $(figure timers_missed))) "$(figure timers)"
 check "QEMU ends" wait_for 20 guest_ended
 check "no CPU is dedicated" wait_for 10 not test -e /sys/kernel/debug/hpvm/cpu1
+
+stage "a guest with an assigned device"
+# edu_guest [QEMU-ARGUMENT...]
+# shellcheck disable=SC2120  # 'successor' has some
+edu_guest() {
+    # shellcheck disable=SC2086  # several words
+    start_guest -kernel /guest/irq.elf -append "cpus=2 irqs=4000000000 until_input" -cpu host -smp 2 \
+        -accel kvm,hpvm=on,hpvm-cpus=1-2,hpvm-irq=auto $SHARED_MEMORY $ASSIGNED \
+        -qmp unix:$MONITOR,server=on,wait=off "$@"
+}
+some_host_irqs() { [ "$(host_irqs)" -gt 0 ]; }
+check "edu can be assigned" assign_device 0000:00:06.0
+# shellcheck disable=SC2119
+edu_guest
+check "edu: the guest is up" await_guest 60 hpvm:.ready
+goes_straight edu 1
+pipes
+tool edu 0 $MONITOR /bin/qemu
+check "edu: it says so" said "go straight to them: 1"
+replaced edu
+goes_straight edu 1
+
+# KVM connects a device's interrupt with one VM.
+MONITOR=/run/monitor2.socket
+successor edu_guest -S -trace cpr_find_fd
+upgrades taken
+swap
+fd=$(sed -n 's/^cpr_find_fd vfio-kvm-interrupt-.*, id 0 returns \([0-9]*\)$/\1/p' "$QEMU_LOG" |
+    tail -n 1)
+irqfd "$GUEST_PID" "$fd" >/run/taker &
+TAKER=$!
+check "taken: another VM has the interrupt" wait_for 10 grep "has it" /run/taker
+qmp cont
+check "taken: QEMU says so" wait_for 10 \
+    grep "interrupt 0 goes to the guest through the host" "$QEMU_LOG"
+kill $TAKER
+wait $TAKER
+is "taken: it goes straight to no vCPU" "$(ways direct)" 0
+# One that the other VM has got the guest takes for lost after 20 billion ticks.
+count_host_irqs
+check "taken: the host handles it" wait_for 60 some_host_irqs
+
+CHANGES=
+pipes
+tool healed 0 $MONITOR /bin/qemu
+replaced healed
+goes_straight healed 1
+
+pipes
+tool off 3 --change auto=off $MONITOR /bin/qemu
+check "off: it says so" said "fewer interrupts of devices go straight to vCPUs than before (0, not 1)"
+replaced off
+is "off: the interrupt goes through the host" "$(ways direct) direct, $(ways host) host" "0 direct, 1 host"
+echo >&8
+check "off: the guest did all" await_guest 60 hpvm:.done
+check "off: QEMU ends" wait_for 20 guest_ended
+is "off: no interrupt but the expected" "$(figure unexpected)" 0
+check "no CPU is dedicated any more" wait_for 10 none_dedicated

@@ -30,6 +30,13 @@
 /* For vCPUs to become direct, and for the old QEMU to end. */
 #define AFTERWARDS_US (10 * G_USEC_PER_SEC)
 
+/* What of a guest with hpvm=on is direct. */
+typedef struct Direct {
+    unsigned int all_vcpus;
+    unsigned int vcpus;
+    unsigned int irqs;      /* of assigned devices */
+} Direct;
+
 typedef struct Upgrade {
     const char *monitor;    /* path */
     const char *program;
@@ -40,7 +47,8 @@ typedef struct Upgrade {
     pid_t old_pid;
     int old_pidfd;
     bool running;           /* the guest does */
-    bool direct;            /* has hpvm=on */
+    bool has_mode;          /* it has hpvm=on */
+    Direct direct;          /* in the old QEMU */
     char *mode;             /* the old QEMU's migration mode, and what else we */
     bool return_path;       /* set */
     bool described;
@@ -94,24 +102,41 @@ static char *query_string(QmpClient *qmp, const char *name, const char *key,
     return result ? g_strdup(qdict_get_try_str(result, key) ?: "") : NULL;
 }
 
-/* Of the vCPUs, how many there are and how many are direct; false: no hpvm=on. */
-static bool count_vcpus(QmpClient *qmp, unsigned int *vcpus,
-                        unsigned int *direct)
+/* How many of the objects have "direct" there. */
+static unsigned int count_direct(const QList *list, const char *key)
+{
+    const QListEntry *entry;
+    unsigned int n = 0;
+
+    QLIST_FOREACH_ENTRY(list, entry) {
+        QDict *object = qobject_to(QDict, qlist_entry_obj(entry));
+
+        n += !g_strcmp0(qdict_get_try_str(object, key), "direct");
+    }
+    return n;
+}
+
+/* What of the guest is direct; false: no hpvm=on. */
+static bool query_direct(QmpClient *qmp, Direct *direct)
 {
     g_autoptr(QDict) info = execute(qmp, "query-hpvm", NULL, NULL);
-    const QListEntry *entry;
 
-    *vcpus = *direct = 0;
+    *direct = (Direct) { };
     if (!info || !qdict_get_try_bool(info, "enabled", false)) {
         return false;
     }
-    QLIST_FOREACH_ENTRY(qdict_get_qlist(info, "vcpus"), entry) {
-        QDict *vcpu = qobject_to(QDict, qlist_entry_obj(entry));
-
-        ++*vcpus;
-        *direct += !g_strcmp0(qdict_get_try_str(vcpu, "state"), "direct");
-    }
+    direct->all_vcpus = qlist_size(qdict_get_qlist(info, "vcpus"));
+    direct->vcpus = count_direct(qdict_get_qlist(info, "vcpus"), "state");
+    direct->irqs = count_direct(qdict_get_qlist(info, "interrupts"), "way");
     return true;
+}
+
+static void say_direct(const Direct *direct)
+{
+    say("%u of its %u vCPUs are direct", direct->vcpus, direct->all_vcpus);
+    if (direct->irqs) {
+        say("interrupts of devices that go straight to them: %u", direct->irqs);
+    }
 }
 
 /*
@@ -327,7 +352,7 @@ static void say_plan(const Upgrade *u)
     say("It would wait at %s for the guest's memory%s,\nand be told the "
         "guest's state at %s. When the\nguest runs there, the old QEMU would "
         "be ended, and these paths would be the\nnew one's:",
-        u->successor->cpr_path, u->direct ? " and CPUs" : "",
+        u->successor->cpr_path, u->has_mode ? " and CPUs" : "",
         u->successor->main_path);
     for (unsigned int i = 0; i < u->successor->paths->len; i++) {
         say("  %s", (char *)u->successor->paths->pdata[i]);
@@ -375,7 +400,6 @@ static bool prepare(Upgrade *u, Error **errp)
     g_autofree char *status = NULL;
     g_autofree char *version = NULL;
     g_auto(GStrv) line = NULL;
-    unsigned int vcpus, direct;
 
     status = name ? query_string(u->old, "query-status", "status", errp) : NULL;
     if (!status) {
@@ -395,10 +419,10 @@ static bool prepare(Upgrade *u, Error **errp)
     if (!line) {
         return false;
     }
-    u->direct = count_vcpus(u->old, &vcpus, &direct);
+    u->has_mode = query_direct(u->old, &u->direct);
     say("guest '%s', %s, in QEMU with pid %d", name, status, u->old_pid);
-    if (u->direct) {
-        say("%u of its %u vCPUs are direct", direct, vcpus);
+    if (u->has_mode) {
+        say_direct(&u->direct);
     }
     say("to go on in %s (%s)", u->program, version);
     u->successor = successor_new(line, u->old_pid, u->program, u->monitor,
@@ -600,7 +624,7 @@ static bool move(Upgrade *u, Error **errp)
     }
     /* From bind() to listen(). */
     g_usleep(LOOK_US);
-    say("2/5 it gets the guest's memory%s", u->direct ? " and CPUs" : "");
+    say("2/5 it gets the guest's memory%s", u->has_mode ? " and CPUs" : "");
     if (send_guest(u, &err) && await_arrival(u, until, &err)) {
         return true;
     }
@@ -718,7 +742,7 @@ static int finish(Upgrade *u, Error **errp)
     g_autofree char *path = new_path(u, 0);
     QmpClient *new = qmp_client_new(path, errp);
     g_autofree char *status = NULL;
-    unsigned int vcpus, direct = 0;
+    Direct direct = { };
     int result = 0;
 
     if (!new) {
@@ -742,8 +766,9 @@ static int finish(Upgrade *u, Error **errp)
         }
         g_usleep(LOOK_US);
     }
-    while (u->direct && u->running && count_vcpus(new, &vcpus, &direct) &&
-           direct < vcpus && g_get_monotonic_time() < until) {
+    while (u->has_mode && u->running && query_direct(new, &direct) &&
+           (direct.vcpus < direct.all_vcpus || direct.irqs < u->direct.irqs) &&
+           g_get_monotonic_time() < until) {
         g_usleep(LOOK_US);
     }
     if (!describe_stream(new, u->described, errp)) {
@@ -758,8 +783,15 @@ static int finish(Upgrade *u, Error **errp)
     remove_sockets(u);
     say("5/5 the guest is %s in the new QEMU, with pid %d; the old one has "
         "ended", status, u->pid);
-    if (u->direct && u->running) {
-        say("%u of its %u vCPUs are direct", direct, vcpus);
+    if (u->has_mode && u->running) {
+        say_direct(&direct);
+        if (direct.irqs < u->direct.irqs) {
+            fprintf(stderr, "hpvm-upgrade: fewer interrupts of devices go "
+                    "straight to vCPUs than before (%u, not %u);\nthe others "
+                    "cost VM exits: query-hpvm or what the new QEMU said tells "
+                    "why\n", direct.irqs, u->direct.irqs);
+            result = 3;
+        }
     }
     return result;
 }

@@ -74,7 +74,7 @@ static char *listening_path(const char *arg)
     return g_match_info_fetch(match, 1);
 }
 
-/* A file descriptor of whoever has started the old QEMU; the option may be JSON. */
+/* A descriptor of whoever has started the old QEMU; also in JSON. */
 static bool names_descriptor(const char *arg)
 {
     return g_regex_match_simple("(^|,)(vhost)?fds?=[0-9]|"

@@ -27,6 +27,7 @@
  */
 
 #include "qemu/osdep.h"
+#include CONFIG_DEVICES /* CONFIG_HPVM */
 #include <sys/ioctl.h>
 
 #include "hw/pci/msi.h"
@@ -44,6 +45,14 @@
 #include "system/runstate.h"
 #include "cpr-transfer.h"
 #include "trace.h"
+#ifdef CONFIG_HPVM
+#include "target/i386/kvm/hpvm/hpvm.h"
+#else
+static inline bool kvm_hpvm_is_connected(int gsi)
+{
+    return true;
+}
+#endif
 
 #define MSI_VECTORS_MAX 32
 
@@ -269,8 +278,9 @@ bool vfio_cpr_check_device(VFIODevice *vbasedev, Error **errp)
     g_autofree char *name = device_name(vbasedev);
 
     if (cpr_is_incoming() && cpr_find_fd(name, 0) < 0) {
-        error_setg(errp, "the guest that the old QEMU hands over doesn't have "
-                   "this device; use the old QEMU's devices");
+        error_setg(errp, "the old QEMU doesn't hand this device over, as its "
+                   "guest doesn't have it, or as it can't hand over any; use "
+                   "the old QEMU's devices, or unplug it there first");
         return false;
     }
     return true;
@@ -439,6 +449,29 @@ static void set_nonblocking(EventNotifier *e)
     g_unix_set_fd_nonblocking(event_notifier_get_fd(e), true, NULL);
 }
 
+/*
+ * What KVM can't connect to the device, such as an eventfd that another VM has,
+ * too, it accepts and has go through the host.
+ */
+static void check_connected(VFIOPCIDevice *vdev)
+{
+    for (int nr = 0; nr < vdev->nr_vectors; nr++) {
+        VFIOMSIVector *vector = &vdev->msi_vectors[nr];
+
+        if (vector->use && vector->virq >= 0 &&
+            !kvm_hpvm_is_connected(vector->virq)) {
+            warn_report("vfio %s: interrupt %d goes to the guest through the "
+                        "host, with VM exits, as KVM hasn't connected it to the "
+                        "device (the kernel's log says why: irq bypass); after "
+                        "another upgrade it may go straight again",
+                        vdev->vbasedev.name, nr);
+        }
+    }
+}
+
+/* Since the guest has run last. */
+static bool attached;
+
 static void attach(VFIOPCIDevice *vdev)
 {
     bool is_new = vfio_cpr_is_waiting(&vdev->vbasedev);
@@ -470,6 +503,7 @@ static void attach(VFIOPCIDevice *vdev)
     set_handlers(vdev, vfio_msi_interrupt);
     vdev->cpr_incomplete = false;
     vdev->vbasedev.cpr_state = VFIO_CPR_OWN;
+    attached = true;
     if (is_new) {
         vfio_register_err_notifier(vdev);
         vfio_register_req_notifier(vdev);
@@ -605,6 +639,11 @@ static void attach_again(VFIOPCIDevice *vdev)
     vdev->cpr_incomplete = false;
 }
 
+static void check_all(void *opaque)
+{
+    for_each_pci(check_connected);
+}
+
 /*
  * Before a part of QEMU that is older than the devices hears that the guest has
  * stopped, such as the one that releases the vCPUs' CPUs.
@@ -613,6 +652,11 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     if (running) {
         for_each_pci(attach);
+        if (attached) {
+            attached = false;
+            /* The guest needn't wait for it. */
+            aio_bh_schedule_oneshot(qemu_get_aio_context(), check_all, NULL);
+        }
     } else if (state == RUN_STATE_FINISH_MIGRATE && is_transfer()) {
         for_each_pci(detach);
     }

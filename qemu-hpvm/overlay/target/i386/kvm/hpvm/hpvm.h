@@ -61,6 +61,12 @@ void kvm_hpvm_destroy_vcpu(CPUState *cs);
  */
 bool kvm_hpvm_put_tsc(X86CPU *cpu, int level);
 
+/*
+ * Whether KVM has connected this MSI of an assigned device with the device, or
+ * needn't, as interrupts of this VM's devices go through the host anyway.
+ */
+bool kvm_hpvm_is_connected(int gsi);
+
 /* KVM_GET_CLOCK has said where the guest's kvmclock has stopped. */
 void kvm_hpvm_clock_was_read(const struct kvm_clock_data *data);
 

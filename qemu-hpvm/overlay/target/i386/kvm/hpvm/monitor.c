@@ -133,10 +133,10 @@ static HpvmIrqReasonList *irq_reason_list(uint64_t mask)
 }
 
 /*
- * How the interrupts of assigned devices go, as many as the kernel tells; false
+ * How the interrupts of assigned devices go, as many as the kernel tells; NULL
  * with @errp set.
  */
-static bool query_irqs(HpvmInterruptList **tail, Error **errp)
+static struct kvm_hpvm_irqs *get_irqs(Error **errp)
 {
     g_autofree struct kvm_hpvm_irqs *irqs = NULL;
     uint32_t room = 32;
@@ -153,10 +153,35 @@ static bool query_irqs(HpvmInterruptList **tail, Error **errp)
     if (ret < 0 && ret != -E2BIG) {
         error_setg_errno(errp, -ret, "hpvm: can't tell how the interrupts of "
                          "devices go");
+        return NULL;
+    }
+    irqs->nr = MIN(irqs->nr, room);
+    return g_steal_pointer(&irqs);
+}
+
+bool kvm_hpvm_is_connected(int gsi)
+{
+    HpvmVM *vm = hpvm_vm();
+    g_autofree struct kvm_hpvm_irqs *irqs =
+        vm && (vm->features & KVM_HPVM_F_IRQ) ? get_irqs(NULL) : NULL;
+
+    for (uint32_t i = 0; irqs && i < irqs->nr; i++) {
+        if (irqs->irqs[i].gsi == gsi) {
+            return true;
+        }
+    }
+    return !irqs;
+}
+
+/* False with @errp set. */
+static bool query_irqs(HpvmInterruptList **tail, Error **errp)
+{
+    g_autofree struct kvm_hpvm_irqs *irqs = get_irqs(errp);
+
+    if (!irqs) {
         return false;
     }
-
-    for (uint32_t i = 0; i < MIN(irqs->nr, room); i++) {
+    for (uint32_t i = 0; i < irqs->nr; i++) {
         const struct kvm_hpvm_irq *irq = &irqs->irqs[i];
         HpvmInterrupt *out = g_new0(HpvmInterrupt, 1);
 
