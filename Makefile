@@ -30,6 +30,9 @@ selftests: kernel		## KVM's selftests for the lab, of Linux as it is and with th
 	@scripts/build-selftests base
 	@scripts/build-selftests hpvm
 
+libvirt-image:			## a Debian with libvirtd, for the lab's scenarios of libvirt
+	@scripts/build-libvirt-image
+
 demo: all			## VM exits of a guest, stock and hpvm: the table and the chart (LAB=svm: an AMD host)
 	@scripts/demo $(DEMO_ARGS)
 
@@ -57,7 +60,7 @@ bench-upgrade: all qemu-stock	## what it takes to replace QEMU under a guest: pa
 check: all selftests		## all tests that take minutes
 	@scripts/check short
 
-check-long: all qemu-stock selftests	## these and the ones that take hours
+check-long: all qemu-stock selftests libvirt-image	## these and the ones that take hours
 	@scripts/check long
 
 patches:			## complete series for git am, in build/patches/
@@ -79,4 +82,4 @@ clean:				## remove build/, but not the cache outside of the checkout
 help:				## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-.PHONY: all bochs qemu qemu-stock kernel kernel-stock selftests demo bench bench-workloads bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches deb kernel-deb clean help
+.PHONY: all bochs qemu qemu-stock kernel kernel-stock selftests libvirt-image demo bench bench-workloads bench-overhead bench-isolation bench-irq bench-migration bench-upgrade check check-long patches deb kernel-deb clean help

@@ -56,6 +56,7 @@ class Config:
         self.qemu = os.path.join(self.qemu_build, "qemu-system-x86_64")
         self.upgrade = os.path.join(self.qemu_build, "contrib/hpvm-upgrade/hpvm-upgrade")
         self.qemu_src = os.path.join(self.cache, "src", "qemu-base")
+        self.libvirt = os.path.join(self.build, "libvirt", "root.cpio")
         self.work = os.path.join(self.top, "build", "lab-image")
 
     def kernel(self, name):
@@ -91,6 +92,8 @@ def missing_inputs(config, scenario, needs):
                    ("/bin/busybox", "apt-get install busybox-static"),
                    (CYCLICTEST, "apt-get install rt-tests"),
                    (FIRMWARE[0], "apt-get install seabios")]
+    if scenario.libvirt:
+        needed.append((config.libvirt, "make libvirt-image"))
     for path, way in needed:
         if not os.path.exists(path):
             return f"{path} is missing; '{way}' makes it"
@@ -107,10 +110,10 @@ class Cpio:
     def __init__(self):
         self.parts, self.seen, self.ino = [], set(), 0
 
-    def _entry(self, name, mode, data, rdev=(0, 0)):
+    def _entry(self, name, mode, data, rdev=(0, 0), owner=(0, 0)):
         self.ino += 1
         raw = name.encode() + b"\0"
-        fields = (self.ino, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(raw), 0)
+        fields = (self.ino, mode, *owner, 1, 0, len(data), 0, 0, *rdev, len(raw), 0)
         head = b"070701" + b"".join(b"%08X" % f for f in fields) + raw
         self.parts.append(head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4))
 
@@ -147,6 +150,13 @@ class Cpio:
     def device(self, name, major, minor):
         self.directory(os.path.dirname(name))
         self._entry(name, stat.S_IFCHR | 0o600, b"", (major, minor))
+
+    def member(self, name, info, data):
+        """One of a tar archive, a hard link as a file of its own."""
+        kind = {tarfile.DIRTYPE: stat.S_IFDIR, tarfile.SYMTYPE: stat.S_IFLNK,
+                tarfile.CHRTYPE: stat.S_IFCHR}.get(info.type, stat.S_IFREG)
+        rdev = (info.devmajor, info.devminor) if kind == stat.S_IFCHR else (0, 0)
+        self._entry(name, kind | info.mode, data, rdev, (info.uid, info.gid))
 
     def bytes(self):
         self._entry("TRAILER!!!", 0, b"")
@@ -329,12 +339,31 @@ def base(config):
             cpio.copy(library.lstrip("/"), os.path.realpath(library))
         for rom in [*FIRMWARE, *roms]:
             cpio.copy("share/" + os.path.basename(rom), rom)
-        cpio.copy("guest/vmlinuz", guest_kernel(config))
-        cpio.copy("guest/initrd", guest_initrd(config))
-        for kernel in kernels:
-            cpio.copy("guest/" + os.path.basename(kernel), kernel)
+        guests(config, cpio)
         write(target, cpio.bytes())
         return target
+
+
+def guests(config, cpio):
+    """What QEMU boots as guests: Debian's kernel, and tests/guest's own ones."""
+    cpio.copy("guest/vmlinuz", guest_kernel(config))
+    cpio.copy("guest/initrd", guest_initrd(config))
+    for kernel in sorted(glob.glob(os.path.join(config.work, "*.elf"))):
+        cpio.copy("guest/" + os.path.basename(kernel), kernel)
+
+
+def libvirt_host(config, scenario, cpio):
+    """What a Debian with libvirtd lacks to be a host of the lab. Its init starts ours."""
+    name = scenario.host or "host"
+    cpio.program("usr/bin/qemu-system-x86_64-hpvm", config.qemu)
+    cpio.copy("usr/sbin/hpvm-status", os.path.join(config.top, "scripts", "hpvm-status"))
+    for rom in [*FIRMWARE, *option_roms(config)]:
+        cpio.copy("usr/share/qemu/" + os.path.basename(rom), rom, 0o644)
+    guests(config, cpio)
+    cpio.copy("etc/systemd/system/lab.service", os.path.join(HERE, "l1", "lab.service"), 0o644)
+    cpio.link("etc/systemd/system/multi-user.target.wants/lab.service", "../lab.service")
+    cpio.file("etc/machine-id", f"{name.encode().hex():0<32}\n".encode())
+    cpio.file("etc/hostname", f"{name}\n".encode())
 
 
 def overlay(config, scenario, settings):
@@ -346,6 +375,8 @@ def overlay(config, scenario, settings):
     lines = [f"{name}={shlex.quote(value)}\n"
              for name, _, value in (s.partition("=") for s in settings)]
     cpio.file("settings", "".join(lines).encode())
+    if scenario.libvirt:
+        libvirt_host(config, scenario, cpio)
     if scenario.modules:
         cpio.file("guest/modules", guest_modules(config, scenario.modules.split()))
     if scenario.loads:

@@ -77,6 +77,8 @@ def command(config, scenario):
         boot = ["-kernel", os.path.join(config.work, name), "-append", words]
     else:
         cmdline = CMDLINE.format(khz=khz, lpj=khz * 1000 // HZ)
+        if scenario.libvirt:
+            cmdline += " rdinit=/sbin/init systemd.show_status=0 net.ifnames=0"
         boot = ["-kernel", config.kernel(scenario.kernel), "-initrd", "host.cpio",
                 "-append", f"{cmdline} {scenario.cmdline}".strip()]
     return [config.qemu, "-L", os.path.join(config.work, "firmware"),
@@ -119,7 +121,7 @@ def make(config, scenario, settings, directory):
                     image.write(target, f.read())
     if scenario.bare:
         return []
-    shutil.copyfile(shared, initrd)
+    shutil.copyfile(config.libvirt if scenario.libvirt else shared, initrd)
     with open(initrd, "ab") as f:
         f.write(image.overlay(config, scenario, settings))
     return [initrd]

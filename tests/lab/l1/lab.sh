@@ -233,12 +233,14 @@ pin_vcpus() {
 LINUX_CPU=host,-monitor
 [ "$LAB" = vmx ] || LINUX_CPU=$LINUX_CPU,-tsc-adjust
 
+# For Debian's kernel as a guest. Without its self-tests of cryptography, and the certificates of
+# modules that it doesn't have, it boots in a third of the time.
+LINUX_WORDS="console=ttyS0 quiet nokaslr mitigations=off panic=-1 reboot=k cryptomgr.notests"
+LINUX_WORDS="$LINUX_WORDS initcall_blacklist=load_system_certificate_list"
+
 # linux_guest GUEST-CMDLINE QEMU-ARGUMENT...: start Debian's kernel with our init.
 linux_guest() {
-    # Without its self-tests of cryptography, and the certificates of modules that it
-    # doesn't have, the kernel boots in a third of the time.
-    append="console=ttyS0 quiet nokaslr mitigations=off panic=-1 reboot=k"
-    append="$append cryptomgr.notests initcall_blacklist=load_system_certificate_list $1"
+    append="$LINUX_WORDS $1"
     shift
     cat /guest/initrd /guest/modules /guest/loads >/run/initrd 2>/dev/null
     start_guest -kernel /guest/vmlinuz -initrd /run/initrd -append "$append" "$@"
@@ -774,6 +776,73 @@ comes_to_its_end() {
     data "timers_lost $lost"
     data "timers $TIMERS"
     data "rounds $(figure rounds)"
+}
+
+# --- libvirt ----------------------------------------------------------------------
+#
+# With the setting 'libvirt' the host is a Debian with libvirtd. The guest is the example's of
+# hpvm-tools, two vCPUs on CPUs 2 and 3.
+VM=hpvm1
+
+# domain SED-EXPRESSION: the example, changed by that; and what this lab has otherwise: little
+# memory, no disk and no network, a kernel instead, and what the guest says in $GUEST_LOG.
+domain() {
+    boot="<kernel>/guest/vmlinuz</kernel><initrd>/guest/initrd</initrd><cmdline>$LINUX_WORDS"
+    boot="$boot idle=poll hpvm.timers=100000000 hpvm.until_input=1</cmdline>"
+    sed -e "s,<memory unit='GiB'>4<,<memory unit='MiB'>192<," \
+        -e '/<disk /,/<\/disk>/d; /<interface /,/<\/interface>/d' \
+        -e "s,<boot dev='hd'/>,$boot," \
+        -e "s,<serial type='pty'/>,<serial type='pty'><log file='$GUEST_LOG'/></serial>," \
+        -e "$1" /files/domain.xml
+}
+
+# vm_qmp COMMAND: QEMU's answer, by libvirt.
+vm_qmp() { virsh qemu-monitor-command "$VM" "{\"execute\":\"$1\"}"; }
+vm_hmp() { virsh qemu-monitor-command "$VM" --hmp "$*"; }
+vm_is() { [ "$(virsh domstate "$VM" | head -n 1)" = "$1" ]; }
+# vm_direct [VCPUS]: so many of them are (2), and no other.
+vm_direct() {
+    [ "$(vm_qmp query-hpvm | grep -o '"state": *"[a-z]*"' | grep -c direct)" = "${1:-2}" ]
+}
+vm_pid() { cat "/run/libvirt/qemu/$VM.pid"; }
+vm_up() { [ "$(grep -c hpvm:.ready "$GUEST_LOG")" = "${1:-1}" ]; }
+vm_gone() { not virsh domstate "$VM"; }
+
+# libvirtd_up: there is one.
+libvirtd_up() {
+    check "libvirtd is up" virsh list && data "libvirt $(virsh --version)"
+}
+# vm_starts: the guest, and comes up.
+vm_starts() {
+    domain "" >/run/domain.xml
+    check "the domain is defined" virsh define /run/domain.xml
+    check "start: virsh does it" virsh start "$VM" || return
+    check "start: the guest is up" wait_for 60 vm_up
+    vm_at_work start
+}
+# vm_at_work NAME: the guest runs in this host, direct, and QEMU is no privileged user's.
+vm_at_work() {
+    check "$1: it runs" vm_is running
+    check "$1: both vCPUs are direct" wait_for 20 vm_direct || vm_hmp info hpvm
+    is "$1: QEMU's user" "$(stat -c %U "/proc/$(vm_pid)")" libvirt-qemu
+}
+# vm_gives_back NAME: the CPUs, and isn't there any more.
+vm_gives_back() {
+    check "$1: it's shut off" vm_is "shut off"
+    check "$1: no CPU is dedicated" wait_for 10 none_dedicated
+}
+no_denial() { is "the kernel's log has no denial" "$(dmesg | grep -i -e denied -e apparmor=)" ""; }
+
+# vm_refused NAME TEXT COMMAND...: it fails, and virsh says this of QEMU's; no CPU is taken.
+vm_refused() {
+    vm_name=$1 vm_text=$2
+    shift 2
+    if "$@" >/run/said 2>&1; then
+        not_ok "$vm_name: it's refused"
+    fi
+    cat /run/said
+    check "$vm_name: virsh says: $vm_text" grep -q -F -e "$vm_text" /run/said ||
+        note "$(tr '\n' ' ' </run/said)"
 }
 
 # --- another kernel for the host ------------------------------------------------
