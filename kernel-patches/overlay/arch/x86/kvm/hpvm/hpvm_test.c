@@ -725,9 +725,9 @@ static bool work_gets_done(const struct hpvm_pcpu *p)
 {
 	unsigned int i;
 
-	for (i = 0; i < 1000 && (atomic_read(&p->pending) || atomic_read(&p->rung)); i++)
-		msleep(1);
-	return i < 1000;
+	for (i = 0; i < 50 && (atomic_read(&p->pending) || atomic_read(&p->rung)); i++)
+		msleep(20);
+	return i < 50;
 }
 
 /* A function call takes the doorbell's long way, a kick the short one. */
