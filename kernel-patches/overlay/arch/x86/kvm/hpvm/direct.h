@@ -29,6 +29,8 @@ struct kvm_lapic;
  * @supported:	can the processor do it at all?
  * @set_direct:	switch the controls; process context, vCPU loaded
  * @set_hlt_exits: whether HLT exits; process context, vCPU loaded
+ * @end_hlt:	where the processor keeps apart from RIP that it's in HLT: it isn't any more.
+ *		Process context, vCPU loaded; optional
  * @set_msrs:	bring the MSR bitmap in line with ->open_msrs; IRQs on or off,
  *		vCPU loaded
  * @force_exit:	make the next VM entry exit at once, if the guest hasn't been left
@@ -43,6 +45,7 @@ struct kvm_hpvm_ops {
 	bool (*supported)(void);
 	void (*set_direct)(struct kvm_vcpu *vcpu, bool direct);
 	void (*set_hlt_exits)(struct kvm_vcpu *vcpu, bool exits);
+	void (*end_hlt)(struct kvm_vcpu *vcpu);
 	void (*set_msrs)(struct kvm_vcpu *vcpu);
 	bool (*force_exit)(void);
 	void (*exited)(struct kvm_vcpu *vcpu);
@@ -453,6 +456,13 @@ static __always_inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu)
 		__kvm_hpvm_quiesce(vcpu);
 }
 
+/* User space has the vCPU go on elsewhere, as for a reset; vCPU loaded. */
+static inline void kvm_hpvm_end_hlt(struct kvm_vcpu *vcpu)
+{
+	if (kvm_hpvm_vm(vcpu->kvm) && kvm_hpvm_ops->end_hlt)
+		kvm_hpvm_ops->end_hlt(vcpu);
+}
+
 /* IRQs off, after kvm_hpvm_enter_irqoff(): have the VM entry exit at once. */
 static inline void kvm_hpvm_immediate_exit(struct kvm_vcpu *vcpu)
 {
@@ -525,6 +535,7 @@ static inline bool kvm_hpvm_decides(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_update(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_requested(struct kvm_vcpu *vcpu, int *r) { return false; }
 static inline void kvm_hpvm_quiesce(struct kvm_vcpu *vcpu) {}
+static inline void kvm_hpvm_end_hlt(struct kvm_vcpu *vcpu) {}
 static inline bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu) { return false; }
 static inline void kvm_hpvm_immediate_exit(struct kvm_vcpu *vcpu) {}
 static inline void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu) {}

@@ -107,6 +107,13 @@ static void vmx_hpvm_set_hlt_exits(struct kvm_vcpu *vcpu, bool exits)
 		exec_controls_clearbit(to_vmx(vcpu), CPU_BASED_HLT_EXITING);
 }
 
+/* VM entry goes on with the activity state that the exit has saved (SDM vol. 3C 27.7.2). */
+static void vmx_hpvm_end_hlt(struct kvm_vcpu *vcpu)
+{
+	if (vmcs_read32(GUEST_ACTIVITY_STATE) == GUEST_ACTIVITY_HLT)
+		vmcs_write32(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+}
+
 static void set_bitmap(unsigned long *bitmap, u32 msr, bool open, int type)
 {
 	if (type & MSR_TYPE_R) {
@@ -249,6 +256,7 @@ static const struct kvm_hpvm_ops vmx_hpvm_ops = {
 	.supported	= vmx_hpvm_supported,
 	.set_direct	= vmx_hpvm_set_direct,
 	.set_hlt_exits	= vmx_hpvm_set_hlt_exits,
+	.end_hlt	= vmx_hpvm_end_hlt,
 	.set_msrs	= vmx_hpvm_set_msrs,
 	.force_exit	= vmx_hpvm_force_exit,
 	.exited		= vmx_hpvm_exited,

@@ -718,6 +718,61 @@ TEST(liveness)
 	kvm_vm_free(vcpu->vm);
 }
 
+/* --- Reset --------------------------------------------------------------- */
+
+static void guest_sleeps_for_good(void)
+{
+	guest_setup(APIC_LVT_TIMER_TSCDEADLINE);
+	GUEST_SYNC(1);
+	for (;;)
+		asm volatile("hlt");
+}
+
+static void guest_anew(void)
+{
+	GUEST_DONE();
+}
+
+static void nothing(int signal)
+{
+}
+
+static void *interrupt_later(void *thread)
+{
+	usleep(200000);
+	pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	return NULL;
+}
+
+/* In HLT with interrupts off, in the hardware, and then somewhere else by user space's word. */
+TEST(reset_in_hlt)
+{
+	const struct sigaction sa = { .sa_handler = nothing };
+	struct kvm_mp_state runs = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	pthread_t self = pthread_self(), thread;
+	struct kvm_vm *vm = vm_create(1);
+	struct kvm_vcpu *vcpu;
+	struct kvm_regs regs;
+
+	vm_enable_cap(vm, KVM_CAP_X86_DISABLE_EXITS, KVM_X86_DISABLE_EXITS_HLT);
+	vm_enable_cap(vm, KVM_CAP_X86_HPVM, features);
+	vcpu = hpvm_vcpu_add(vm, guest_sleeps_for_good);
+	kvm_pin_this_task_to_pcpu(pcpu);
+	hpvm_bind(vcpu, pcpu);
+	TEST_ASSERT_STAGE(vcpu, 1);
+
+	sigaction(SIGUSR1, &sa, NULL);
+	thread = start_elsewhere(interrupt_later, &self);
+	TEST_ASSERT(__vcpu_run(vcpu) == -1 && errno == EINTR, "KVM_RUN: error %d", errno);
+	TEST_ASSERT_DIRECT(vcpu);
+	pthread_join(thread, NULL);
+	vcpu_regs_get(vcpu, &regs);
+	regs.rip = (uint64_t)guest_anew;
+	vcpu_regs_set(vcpu, &regs);
+	vcpu_mp_state_set(vcpu, &runs);
+	finish(vcpu);
+}
+
 /* --- Migration ----------------------------------------------------------- */
 
 static uint64_t move_ticks;
