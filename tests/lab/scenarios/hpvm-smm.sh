@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 #: title   firmware that keeps its variables in SMM: direct, also after a reset; a storm of SMIs loses no timer
 #: kernel  hpvm
-#: labs    svm
+#: labs    vmx svm
 #: cpus    3
 #: memory  1024
 #: files   /usr/share/OVMF/OVMF_CODE_4M.secboot.fd
