@@ -117,7 +117,7 @@ struct hpvm_guest_ops {
  * @dedicated:	IPIs of the host to this CPU are NMIs
  * @pending:	mask of HPVM_WORK_*, set by any CPU, consumed by the doorbell
  * @raised_at:	when, by ktime_get_mono_fast_ns(), the first of @pending was raised; 0: unknown
- * @noticed_after: so many ns later this CPU noticed; 0: not yet
+ * @noticed_after: so many ns later, or 1 if that's unknown, this CPU noticed; 0: not yet
  * @rung:	a doorbell is sent, or about to be, and hasn't been handled yet
  * @force_exit:	non-NULL from the last check for pending work until the VM exit
  *		was taken up: the way to get out of (or not into) the guest.  Runs
@@ -249,7 +249,6 @@ void hpvm_clock_event(struct hpvm_clock *clock);
 int hpvm_window_init(void);
 unsigned int hpvm_window_drain(unsigned long *seen, unsigned int limit);
 bool hpvm_window_accept(u8 vector, unsigned long *seen);
-
 
 /* stray.c: interrupts of the guest that arrive in the host. */
 void hpvm_switch_tasks(unsigned int cpu);

@@ -67,8 +67,9 @@ static void hpvm_take_time(struct hpvm_pcpu *p)
 {
 	u64 at = READ_ONCE(p->raised_at);
 
-	if (at && !p->noticed_after)
-		p->noticed_after = max_t(s64, ktime_get_mono_fast_ns() - at, 1);
+	/* Work without a time is noticed, too: see hpvm_kicked(). */
+	if (!p->noticed_after)
+		p->noticed_after = at ? max_t(s64, ktime_get_mono_fast_ns() - at, 1) : 1;
 }
 
 /* NMI-safe.  Get pending work done: out of the guest, or by the doorbell. */
@@ -509,8 +510,7 @@ void hpvm_doorbell(void)
  * do is what sysvec_reschedule_ipi() does, at no more cost.  False: hpvm_doorbell() it is.
  * IRQs off, in the entry of the interrupt, before its EOI.
  *
- * No NMI was before it, which may have to end a wait: while interrupts are accepted it's
- * hpvm_look_after() alone that sends some, for work that has a time.
+ * Not if an NMI was before it (->noticed_after), which may have to end a wait.
  */
 bool hpvm_kicked(struct hpvm_pcpu *p)
 {
@@ -523,7 +523,9 @@ bool hpvm_kicked(struct hpvm_pcpu *p)
 	/* As in hpvm_doorbell(). */
 	atomic_set(&p->rung, 0);
 	if (atomic_cmpxchg(&p->pending, kick, 0) == kick) {
+		/* In this order, as in hpvm_doorbell(): an NMI may come. */
 		WRITE_ONCE(p->raised_at, 0);
+		WRITE_ONCE(p->noticed_after, 0);
 		scheduler_ipi();
 	} else {
 		hpvm_ring(p);
