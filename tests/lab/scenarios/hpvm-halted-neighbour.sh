@@ -7,8 +7,16 @@
 #: timeout 600
 #: groups  check svm
 
-# Where the thread ran last.
-last_cpu() { sed 's/.*) //' "/proc/$neighbour/task/$1/stat" | cut -d' ' -f37; }
+# Where vCPU 1's thread ran last.
+on_cpu_2() { [ "$(sed 's/.*) //' "/proc/$neighbour/task/$halted/stat" | cut -d' ' -f37)" = 2 ]; }
+# It moves there when it wakes up next, and may run elsewhere as soon as it may.
+last_on_cpu_2() {
+    pin_vcpus 1 && wait_for 10 on_cpu_2 || return
+    for thread in $(vcpu_threads); do
+        taskset -p -c 0-2 "$thread" >/dev/null
+    done
+    on_cpu_2
+}
 neighbour_said() { grep -q "$1" /run/neighbour.log; }
 neighbour_ended() { not test -e "/proc/$neighbour/task/$halted" ||
     grep -q '^State:.Z' "/proc/$neighbour/status"; }
@@ -16,18 +24,14 @@ neighbour_ended() { not test -e "/proc/$neighbour/task/$halted" ||
 # It's idle, with vCPU 1 halted on CPU 2, until CPU 2 has been taken. Then the threads of its
 # vCPUs send each other messages, and wake up by timer.
 GUEST_LOG=/run/neighbour.log
-linux_guest "hpvm.settle_ms=${SETTLE_MS:-15000} hpvm.messages=400 hpvm.timers=200" \
+linux_guest "hpvm.settle_ms=${SETTLE_MS:-25000} hpvm.messages=400 hpvm.timers=200" \
     -accel kvm -cpu "$LINUX_CPU" -smp 2
 neighbour=$GUEST_PID
 check "the ordinary VM is up" await_guest 120 hpvm:.ready
 VCPUS=2
-check "its vCPUs are on CPUs 1 and 2" pin_vcpus 1
+check "it has both its vCPUs" wait_for 10 has_vcpu
 halted=$(vcpu_threads | tail -n 1)
-sleep 2
-for thread in $(vcpu_threads); do
-    taskset -p -c 0-2 "$thread" >/dev/null
-done
-is "vCPU 1 was on CPU 2 last" "$(last_cpu "$halted")" 2
+check "vCPU 1 was on CPU 2 last" wait_for 60 last_on_cpu_2
 exec 4>&- 5>&-
 
 # shellcheck disable=SC2034  # start_guest and hpvm_direct use them
