@@ -150,6 +150,43 @@ kill -9 $TAKER
 check "old: the new QEMU ends" wait_for 20 second guest_ended
 check "old: the CPUs are the host's" wait_for 10 not test -e /sys/kernel/debug/hpvm/cpu1
 
+stage "a guest that has never run"
+one 2 "$DIRECT" -S
+check "new: it waits" wait_for 20 guest_is prelaunch
+check "new: without CPUs" not test -e /sys/kernel/debug/hpvm/cpu1
+return_path
+successor one 2 "$DIRECT"
+passes_on new
+check "new: the upgrade is complete" wait_for 60 migration_is completed
+check "new: it waits there" second wait_for 20 guest_is prelaunch
+check "new: with CPUs" test -e /sys/kernel/debug/hpvm/cpu1
+second qmp cont
+check "new: it runs there" second wait_for 20 guest_is running
+kill -9 "$SECOND_PID"
+check "new: the new QEMU is gone" wait_for 20 second guest_ended
+qmp cont | tee /run/answer
+check "new: the old QEMU can't have it go on" grep -q "has run in another QEMU" /run/answer
+qmp quit
+wait_guest 20
+rm -f "$CPR_SOCKET" "$SOCKET"
+
+stage "an ordinary guest, to a new QEMU with direct mode"
+one 2 "" -trace runstate_set
+check "plain: the guest is up" await_guest 120 hpvm:.ready
+successor one 2 "$DIRECT"
+passes_on plain
+check "plain: the migration fails" wait_for 30 migration_is failed
+check "plain: the new QEMU ends" wait_for 30 second guest_ended
+cat /run/qemu2.log
+check "plain: the new QEMU says why" \
+    grep -q "has no CPUs of its own; leave hpvm=on out" /run/qemu2.log
+rm -f "$CPR_SOCKET" "$SOCKET"
+check "plain: the guest runs" guest_is running
+is "plain: it wasn't stopped" "$(grep -c finish-migrate "$QEMU_LOG")" 0
+check "plain: no CPU is dedicated" not test -e /sys/kernel/debug/hpvm/cpu1
+sleep 2
+ends_when_told 10
+
 stage "memory that can't be handed over"
 start_guest -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -kernel /guest/apic.elf \
     -append "count=1000000000"

@@ -63,6 +63,9 @@ MONITOR=/run/monitor.socket
 one ""
 check "from: the guest is up" await_guest 120 hpvm:.ready
 pipes
+tool direct 1 --change aux-ram-share=hpvm=on,hpvm-cpus=1-2,aux-ram-share $MONITOR /bin/qemu
+check "direct: the new QEMU says why" said "has no CPUs of its own; leave hpvm=on out"
+check "direct: the guest goes on" guest_is running
 tool from 0 $MONITOR /bin/qemu
 second_of_tool
 swap

@@ -346,7 +346,7 @@ bool hpvm_bind_all(Error **errp)
     if (vm->bound) {
         return true;
     }
-    if (had ? !hpvm_cpr_may_start(errp) : !take_all(vm, errp)) {
+    if (!hpvm_cpr_may_start(errp) || (!had && !take_all(vm, errp))) {
         return false;
     }
     CPU_FOREACH(cs) {

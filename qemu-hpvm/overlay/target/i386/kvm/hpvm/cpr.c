@@ -40,7 +40,10 @@
                          KVM_HPVM_REASON_BREAKER_ISR | \
                          KVM_HPVM_REASON_BREAKER_STRAY)
 
-/* An event that the new QEMU triggers, for the old one, before the guest runs. */
+/*
+ * An event that the new QEMU triggers, for the old one, before the guest runs.
+ * One without CPUs, which has never run, has it, too: that it has hpvm=on.
+ */
 #define RUNS_NAME "hpvm-runs"
 
 static void new_event(void)
@@ -92,7 +95,6 @@ void hpvm_cpr_save(const struct kvm_hpvm_take *take)
     for (unsigned int i = 0; i < take->nr; i++) {
         cpr_save_fd(FD_NAME, i, take->cpus[i].fd);
     }
-    new_event();
 }
 
 void hpvm_cpr_forget(const struct kvm_hpvm_take *take)
@@ -100,19 +102,34 @@ void hpvm_cpr_forget(const struct kvm_hpvm_take *take)
     for (unsigned int i = 0; i < take->nr; i++) {
         cpr_delete_fd(FD_NAME, i);
     }
-    delete_event();
+}
+
+static bool inherits_cpus(void)
+{
+    return cpr_find_fd(FD_NAME, 0) >= 0;
 }
 
 bool hpvm_cpr_inherits(void)
 {
-    return cpr_find_fd(FD_NAME, 0) >= 0;
+    return inherits_cpus() || cpr_find_fd(RUNS_NAME, 0) >= 0;
 }
 
 bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp)
 {
     g_autofree struct kvm_hpvm_take *take = NULL;
 
-    if (!hpvm_cpr_inherits()) {
+    if (!cpr_is_incoming()) {
+        return true;
+    }
+    if (!inherits_cpus()) {
+        if (!hpvm_cpr_inherits()) {
+            error_setg(errp, "hpvm: the guest that the old QEMU hands over has "
+                       "no CPUs of its own; leave hpvm=on out, as there, or "
+                       "have an ordinary migration bring the guest here");
+            return false;
+        }
+        /* It has never run, and takes its CPUs here. */
+        vm->shared = true;
         return true;
     }
     if (cpr_find_fd(FD_NAME, vcpus - 1) < 0 ||
@@ -210,6 +227,7 @@ static void hand_over(HpvmVM *vm)
 {
     CPUState *cs;
 
+    vm->shared = true;
     if (!vm->take) {
         return;
     }
@@ -217,7 +235,6 @@ static void hand_over(HpvmVM *vm)
         run_on_cpu(first_cpu, note_breaker, RUN_ON_CPU_HOST_PTR(vm));
         hpvm_unbind_all(vm);
     }
-    vm->shared = true;
 
     /* The guest's TSCs go on with their offsets: the host's TSC is the same. */
     g_free(vm->tsc_offsets);
@@ -329,6 +346,9 @@ void hpvm_cpr_init(HpvmVM *vm)
 {
     static NotifierWithReturn notifier;
 
+    if (cpr_find_fd(RUNS_NAME, 0) < 0) {
+        new_event();
+    }
     vmstate_register(NULL, 0, &vmstate_hpvm, vm);
     qemu_add_vm_change_state_handler(vm_state_changed, vm);
     migration_add_notifier_mode(&notifier, migration_changed,

@@ -127,10 +127,13 @@ void hpvm_cpr_init(HpvmVM *vm);
 void hpvm_cpr_save(const struct kvm_hpvm_take *take);
 void hpvm_cpr_forget(const struct kvm_hpvm_take *take);
 
-/* Whether an old QEMU has handed CPUs over to this one. */
+/* Whether an old QEMU hands a guest with hpvm=on over to this one. */
 bool hpvm_cpr_inherits(void);
 
-/* Has the VM have those; no error if there are none. */
+/*
+ * Has the VM have its CPUs, which it hasn't if it has never run.  An old QEMU's
+ * guest without hpvm=on is refused; no error if there is no old QEMU.
+ */
 bool hpvm_cpr_inherit(HpvmVM *vm, unsigned int vcpus, Error **errp);
 
 /* Whether the guest hasn't run anywhere else since. */
