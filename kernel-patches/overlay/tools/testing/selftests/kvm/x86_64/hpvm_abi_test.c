@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -412,6 +413,205 @@ TEST(take_and_be_killed)
 	kvm_vm_free(vcpu->vm);
 	close(fds[0]);
 	close(fds[1]);
+}
+
+/* --- What three processes do with a descriptor: the QEMUs of a hot upgrade, a third one --- */
+
+struct process {
+	pid_t pid;
+	int sock;
+};
+
+/* A letter or a number, and a descriptor unless @fd is negative. */
+static bool say(int sock, int what, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] __aligned(8) = {};
+	struct iovec iov = { .iov_base = &what, .iov_len = sizeof(what) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		*CMSG_FIRSTHDR(&msg) = (struct cmsghdr) {
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+			.cmsg_len = CMSG_LEN(sizeof(fd)),
+		};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &fd, sizeof(fd));
+	}
+	return sendmsg(sock, &msg, 0) == sizeof(what);
+}
+
+static bool hear(int sock, int *what, int *fd)
+{
+	char control[CMSG_SPACE(sizeof(*fd))] __aligned(8);
+	struct iovec iov = { .iov_base = what, .iov_len = sizeof(*what) };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+
+	*fd = -1;
+	if (recvmsg(sock, &msg, 0) != sizeof(*what))
+		return false;
+	if (CMSG_FIRSTHDR(&msg))
+		memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(*fd));
+	return true;
+}
+
+/* Do what the letters say, and answer with 0, a CPU, or an error. */
+static void obey(int sock)
+{
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	int what, fd, r, n = 0, fds[2] = { -1, -1 };
+
+	while (hear(sock, &what, &fd)) {
+		switch (what) {
+		case 't': /* take the CPU; the answer has a copy of the descriptor */
+			fd = __hpvm_take(vcpu->vm, pcpu);
+			fds[n++] = fd;
+			say(sock, fd < 0 ? fd : 0, fd);
+			continue;
+		case 'p': /* be passed a descriptor */
+			fds[n++] = fd;
+			r = fdinfo_cpu(fd);
+			break;
+		case 'b':
+			r = bind_raw(vcpu, pcpu, KVM_HPVM_BIND_FD, fds[n - 1]);
+			break;
+		case 'u':
+			r = __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL);
+			break;
+		default: /* 'c' */
+			r = close(fds[--n]);
+		}
+		say(sock, r, -1);
+	}
+	_exit(0);
+}
+
+static struct process new_process(void)
+{
+	struct process p;
+	int socks[2];
+
+	TEST_ASSERT(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, socks), "socketpair()");
+	p.pid = fork();
+	if (!p.pid) {
+		close(socks[0]);
+		obey(socks[1]);
+	}
+	close(socks[1]);
+	p.sock = socks[0];
+	return p;
+}
+
+static int tell(struct process *p, char what, int fd)
+{
+	int r, none;
+
+	TEST_ASSERT(say(p->sock, what, fd) && hear(p->sock, &r, &none), "'%c' isn't heard", what);
+	return r;
+}
+
+/* Have it take the CPU; its descriptor, for this process. */
+static int tell_to_take(struct process *p)
+{
+	int r, fd;
+
+	TEST_ASSERT(say(p->sock, 't', -1) && hear(p->sock, &r, &fd), "'t' isn't heard");
+	TEST_ASSERT(!r && fd >= 0, "The CPU can't be taken (error %d)", r);
+	return fd;
+}
+
+static void end(struct process *p)
+{
+	kill(p->pid, SIGKILL);
+	TEST_ASSERT(waitpid(p->pid, NULL, 0) == p->pid, "waitpid()");
+	close(p->sock);
+}
+
+/* Nobody has the CPU. */
+static int is_free(struct kvm_vcpu *vcpu)
+{
+	int r = __hpvm_bind(vcpu, pcpu, NULL);
+
+	return r ?: __hpvm_bind(vcpu, KVM_HPVM_NO_CPU, NULL);
+}
+
+/* Each copy counts, whoever has it. */
+TEST(take_and_pass_twice)
+{
+	struct process old = new_process(), new = new_process(), third = new_process();
+	struct kvm_vcpu *vcpu = bindable_vcpu();
+	int fd = tell_to_take(&old);
+
+	EXPECT_EQ(pcpu, tell(&new, 'p', fd));
+	EXPECT_EQ(pcpu, tell(&new, 'p', fd));
+	EXPECT_EQ(pcpu, tell(&third, 'p', fd));
+	close(fd);
+
+	/* Of the two, one is closed while the vCPU is bound by it, which may be bound again. */
+	EXPECT_EQ(0, tell(&new, 'b', -1));
+	EXPECT_EQ(0, tell(&new, 'c', -1));
+	EXPECT_EQ(-EBUSY, tell(&old, 'b', -1));
+	EXPECT_EQ(0, tell(&new, 'u', -1));
+	EXPECT_EQ(0, tell(&new, 'b', -1));
+	end(&old);
+	EXPECT_EQ(0, tell(&new, 'c', -1));
+	EXPECT_EQ(0, tell(&new, 'u', -1));
+
+	/* The third one has it yet, and may use it. */
+	EXPECT_EQ(-EBUSY, is_free(vcpu));
+	EXPECT_EQ(0, tell(&third, 'b', -1));
+	EXPECT_EQ(0, tell(&third, 'u', -1));
+	end(&new);
+	EXPECT_EQ(-EBUSY, is_free(vcpu));
+	EXPECT_EQ(0, tell(&third, 'c', -1));
+	EXPECT_EQ(0, is_free(vcpu));
+	end(&third);
+	kvm_vm_free(vcpu->vm);
+}
+
+/* How far a hot upgrade is when one of the two is killed; the other one can go on. */
+TEST(take_and_be_killed_at_each_step)
+{
+	enum step { TAKEN, BOUND, PASSED, RELEASED, BOUND_THERE, STEPS } step;
+	struct process p[2], *old = &p[0], *new = &p[1];
+	struct kvm_vcpu *vcpu;
+	int victim, fd;
+
+	for (step = TAKEN; step < STEPS; step++) {
+		for (victim = 0; victim < 2; victim++) {
+			p[0] = new_process();
+			p[1] = new_process();
+			vcpu = bindable_vcpu();
+
+			fd = tell_to_take(old);
+			if (step >= BOUND)
+				EXPECT_EQ(0, tell(old, 'b', -1));
+			if (step >= PASSED)
+				EXPECT_EQ(pcpu, tell(new, 'p', fd));
+			close(fd);
+			if (step >= RELEASED)
+				EXPECT_EQ(0, tell(old, 'u', -1));
+			if (step >= BOUND_THERE)
+				EXPECT_EQ(0, tell(new, 'b', -1));
+
+			end(&p[victim]);
+			if (step < PASSED && !victim) {
+				EXPECT_EQ(0, is_free(vcpu));
+			} else {
+				EXPECT_EQ(-EBUSY, is_free(vcpu));
+				EXPECT_EQ(0, tell(&p[!victim], 'b', -1));
+			}
+			end(&p[!victim]);
+			EXPECT_EQ(0, is_free(vcpu));
+			kvm_vm_free(vcpu->vm);
+		}
+	}
 }
 
 /* The kernel confines the thread, though its affinity says another CPU. */
