@@ -644,10 +644,6 @@ static void check_all(void *opaque)
     for_each_pci(check_connected);
 }
 
-/*
- * Before a part of QEMU that is older than the devices hears that the guest has
- * stopped, such as the one that releases the vCPUs' CPUs.
- */
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     if (running) {
@@ -657,8 +653,6 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
             /* The guest needn't wait for it. */
             aio_bh_schedule_oneshot(qemu_get_aio_context(), check_all, NULL);
         }
-    } else if (state == RUN_STATE_FINISH_MIGRATE && is_transfer()) {
-        for_each_pci(detach);
     }
 }
 
@@ -676,16 +670,27 @@ static int migration_changed(NotifierWithReturn *notifier, MigrationEvent *e,
                 return -EBUSY;
             }
         }
-        /* One that runs is stopped later, which a paused one isn't. */
-        if (!runstate_is_running()) {
-            for_each_pci(detach);
-        }
         break;
     case MIG_EVENT_PRECOPY_FAILED:
         for_each_pci(attach_again);
         break;
     default:
         break;
+    }
+    return 0;
+}
+
+/*
+ * Before the vCPUs' CPUs are released: who has asked for this event last hears
+ * it first.
+ */
+static int precopy_changed(NotifierWithReturn *notifier, void *data,
+                           Error **errp)
+{
+    const PrecopyNotifyData *event = data;
+
+    if (event->reason == PRECOPY_NOTIFY_COMPLETE && is_transfer()) {
+        for_each_pci(detach);
     }
     return 0;
 }
@@ -715,11 +720,13 @@ static void init(void)
 {
     static NotifierWithReturn notifier;
     static NotifierWithReturn start_notifier = { .notify = before_start };
+    static NotifierWithReturn precopy_notifier = { .notify = precopy_changed };
 
     qemu_add_vm_change_state_handler(vm_state_changed, NULL);
     qemu_add_vm_start_notifier(&start_notifier);
     migration_add_notifier_mode(&notifier, migration_changed,
                                 MIG_MODE_CPR_TRANSFER);
+    precopy_add_notifier(&precopy_notifier);
 }
 
 static bool has_update_vaddr(VFIODevice *vbasedev)

@@ -283,7 +283,7 @@ static bool is_transfer(void)
     return migrate_mode() == MIG_MODE_CPR_TRANSFER;
 }
 
-/* A guest that runs is stopped for the new QEMU after "setup". */
+/* The clock of a guest that was paused stands still. */
 static void vm_state_changed(void *opaque, bool running, RunState state)
 {
     HpvmVM *vm = opaque;
@@ -291,17 +291,17 @@ static void vm_state_changed(void *opaque, bool running, RunState state)
     if (running) {
         starts(vm);
     } else if (state == RUN_STATE_FINISH_MIGRATE && is_transfer()) {
-        hand_over(vm);
         vm->clock_goes_on = true;
     }
 }
 
-/* One that was paused isn't; its clock stands still. */
-static int migration_changed(NotifierWithReturn *notifier, MigrationEvent *e,
-                             Error **errp)
+/* The guest stands still, and its state is about to be saved. */
+static int precopy_changed(NotifierWithReturn *notifier, void *data,
+                           Error **errp)
 {
-    if (e->type == MIG_EVENT_PRECOPY_SETUP &&
-        !runstate_is_live(runstate_get())) {
+    const PrecopyNotifyData *event = data;
+
+    if (event->reason == PRECOPY_NOTIFY_COMPLETE && is_transfer()) {
         hand_over(hpvm_vm());
     }
     return 0;
@@ -344,13 +344,12 @@ static const VMStateDescription vmstate_hpvm = {
 
 void hpvm_cpr_init(HpvmVM *vm)
 {
-    static NotifierWithReturn notifier;
+    static NotifierWithReturn notifier = { .notify = precopy_changed };
 
     if (cpr_find_fd(RUNS_NAME, 0) < 0) {
         new_event();
     }
     vmstate_register(NULL, 0, &vmstate_hpvm, vm);
     qemu_add_vm_change_state_handler(vm_state_changed, vm);
-    migration_add_notifier_mode(&notifier, migration_changed,
-                                MIG_MODE_CPR_TRANSFER);
+    precopy_add_notifier(&notifier);
 }
