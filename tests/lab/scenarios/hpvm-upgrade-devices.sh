@@ -10,7 +10,7 @@
 #: timeout 1800
 #: groups  svm
 
-: "${UPGRADES:=3}" "${DEVICES:=edu disk masked}"
+: "${UPGRADES:=3}" "${DEVICES:=edu disk masked both}"
 VCPUS=2
 EDU=0000:00:06.0 DISK=0000:00:05.0
 SERIAL_INPUT=/run/input
@@ -244,6 +244,23 @@ masked() {
     wait_guest 60
     is "unmasked: with an interrupt each" "$(figure disk_irqs)" "$(figure disk_reads)"
     is "unmasked: each block was right" "$(figure disk_known)" "$(figure disk_reads)"
+    return_disk
+}
+
+both() {
+    assign_disk
+    disk_guest hpvm.disk=500
+    check "both: the guest is up" await_guest 120 hpvm:.ready
+    sleep 2
+    successor disk_guest hpvm.disk=500
+    passes_on both
+    check "both: the new QEMU has the device" wait_for 20 has_devices
+    kill_successor
+    kill -9 "$GUEST_PID"
+    check "both: the new QEMU is gone" wait_for 20 second guest_ended
+    check "both: so is the old one" wait_for 20 guest_ended
+    rm -f "$SOCKET" "$CPR_SOCKET"
+    check "both: the CPUs are the host's" wait_for 20 none_dedicated
     return_disk
 }
 

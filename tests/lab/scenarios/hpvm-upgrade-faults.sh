@@ -71,12 +71,17 @@ check "early: QEMU says so" grep -q '"error"' /run/answer
 goes_on early
 
 stage "the new QEMU is killed when it has the CPUs"
+mlocked() { sed -n 's/^Mlocked: *\([0-9]*\) kB/\1/p' /proc/meminfo; }
+locked=$(mlocked)
 second one 2 "$DIRECT" -incoming defer -incoming "$(socket_channel cpr "$CPR_SOCKET")"
 passes_on late
 check "late: the new QEMU has its monitor" wait_for 30 second guest_is inmigrate
 pass_on ""
 check "twice: there can't be a second upgrade at once" grep -q "process in progress" /run/answer
 check "late: the guest runs meanwhile" guest_is running
+check "late: both have locked its memory" second wait_for 20 memory_locked
+note "late: $locked kB were locked, and $(mlocked) kB are"
+check "late: which takes no second copy" [ $(($(mlocked) - locked)) -lt 196608 ]
 is "late: the CPUs' holder is still the old QEMU" \
     "$(sed -n 's/^pid //p' /sys/kernel/debug/hpvm/cpu1)" "$GUEST_PID"
 kill -9 "$SECOND_PID"
@@ -86,12 +91,12 @@ is "late: the guest wasn't stopped" "$(stops)" "$before_stops"
 # Somebody who takes the guest's state, and does nothing with it: the guest is between the two.
 ifconfig lo up
 BETWEEN='{"channel-type":"main","addr":{"transport":"socket","type":"inet","host":"127.0.0.1","port":"4001"}}'
-port_waits() { grep -q ":0FA1 00000000:0000 0A" /proc/net/tcp; }
+port_waits() { grep -q ":$1 00000000:0000 0A" /proc/net/tcp; }
 # stops_between NAME
 stops_between() {
     nc -l -p 4001 -e sleep 1000 &
     TAKER=$!
-    check "$1: somebody listens" wait_for 10 port_waits
+    check "$1: somebody listens" wait_for 10 port_waits 0FA1
     successor one 2 "$DIRECT"
     passes_on "$1" "$BETWEEN"
     check "$1: the guest has stopped" wait_for 30 guest_is finish-migrate
@@ -149,6 +154,60 @@ second qmp quit
 kill -9 $TAKER
 check "old: the new QEMU ends" wait_for 20 second guest_ended
 check "old: the CPUs are the host's" wait_for 10 not test -e /sys/kernel/debug/hpvm/cpu1
+rm -f "$CPR_SOCKET"
+
+stage "the old QEMU is killed when the new one has a part of the guest's state"
+# shellcheck disable=SC2120  # 'second' has some
+short_guest() {
+    # shellcheck disable=SC2086  # several words
+    start_guest -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -kernel /guest/apic.elf \
+        -append "count=1000000000" $SHARED_MEMORY "$@"
+}
+# Who takes the state passes on so much of it.
+mkfifo /run/part
+printf '#!/bin/sh\nhead -c 8000 >/run/part\nexec sleep 1000\n' >/run/taker
+chmod +x /run/taker
+# shellcheck disable=SC2119
+short_guest
+check "part: the guest is up" await_guest 20 hpvm:.ready
+return_path
+second short_guest -incoming tcp:127.0.0.1:4002 -incoming "$(socket_channel cpr "$CPR_SOCKET")"
+nc -l -p 4001 -e /run/taker &
+TAKER=$!
+sleep 1000 <>/run/part &
+HOLDER=$!
+check "part: somebody listens" wait_for 10 port_waits 0FA1
+passes_on part "$BETWEEN"
+check "part: the new QEMU listens" wait_for 30 port_waits 0FA2
+nc 127.0.0.1 4002 </run/part >/dev/null &
+check "part: the guest has stopped" wait_for 30 guest_is finish-migrate
+sleep 1
+kill -9 "$GUEST_PID"
+check "part: the old QEMU is gone" wait_for 20 guest_ended
+check "part: the new one waits for more" second guest_alive
+check "part: and has the CPU" test -e /sys/kernel/debug/hpvm/cpu1
+kill -9 $HOLDER
+check "part: nobody sends more, and it ends" wait_for 20 second guest_ended
+cat /run/qemu2.log
+check "part: it says why" grep -q "load of migration failed" /run/qemu2.log
+check "part: the CPU is the host's" wait_for 10 not test -e /sys/kernel/debug/hpvm/cpu1
+kill -9 $TAKER
+rm -f "$CPR_SOCKET"
+
+stage "the old QEMU is killed when the guest has arrived"
+one 2 "$DIRECT"
+check "arrived: the guest is up" await_guest 120 hpvm:.ready
+return_path
+successor one 2 "$DIRECT"
+passes_on arrived
+check "arrived: the upgrade is complete" wait_for 60 migration_is completed
+kill -9 "$GUEST_PID"
+check "arrived: the old QEMU is gone" wait_for 20 guest_ended
+second runs_well arrived
+rm -f "$CPR_SOCKET" "$SOCKET"
+swap
+ends_when_told 10
+check "arrived: the CPUs are the host's" wait_for 10 not test -e /sys/kernel/debug/hpvm/cpu1
 
 stage "a guest that has never run"
 one 2 "$DIRECT" -S

@@ -164,3 +164,20 @@ check "off: the guest did all" await_guest 60 hpvm:.done
 check "off: QEMU ends" wait_for 20 guest_ended
 is "off: no interrupt but the expected" "$(figure unexpected)" 0
 check "no CPU is dedicated any more" wait_for 10 none_dedicated
+
+stage "the old QEMU is killed meanwhile"
+# shellcheck disable=SC2086  # several words
+start_guest -accel kvm,hpvm=on,hpvm-cpus=1 -cpu host -kernel /guest/apic.elf \
+    -append "count=1000000000" $SHARED_MEMORY -qmp unix:$MONITOR,server=on,wait=off
+check "gone: the guest is up" await_guest 20 hpvm:.ready
+pipes
+rm -f /run/said
+(
+    until said "^2/5"; do nap; done
+    kill -9 "$GUEST_PID"
+) &
+CHANGES="--change /run/guest.log=/run/guest2.log --change /run/qmp=/run/qmp2"
+tool gone 1 $MONITOR /bin/qemu
+check "gone: it says so" said "The old QEMU is gone, too"
+check "gone: the new one is, too" not kill -0 "$(sed -n 's/^1.5 .* pid //p' /run/said)"
+check "gone: the CPU is the host's" wait_for 10 none_dedicated

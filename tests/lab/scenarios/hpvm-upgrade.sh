@@ -31,6 +31,28 @@ still_dedicated() {
     check "$1: CPU 1 is dedicated since the guest's start" [ "${moved#-}" -lt 100 ]
 }
 
+# record: which tasks the guest's CPUs run, and the host's timer interrupts there, from now on.
+RECORD=/sys/kernel/tracing/instances/host
+record() {
+    if [ ! -d $RECORD ]; then
+        mkdir $RECORD
+        echo 6 >$RECORD/tracing_cpumask
+        echo 1 >$RECORD/events/irq_vectors/local_timer_entry/enable
+        echo 1 >$RECORD/events/sched/sched_switch/enable
+    fi
+    echo >$RECORD/trace
+}
+# undisturbed NAME: vCPUs' threads alone, or the kernel's that belong there; and none.
+undisturbed() {
+    cat $RECORD/trace >/run/record
+    sed -n 's/^.* next_comm=\(.*\) next_pid=.*/\1/p' /run/record | sort | uniq -c
+    check "$1: the record has the new QEMU's vCPUs" grep -q "next_comm=CPU 1/KVM" /run/record
+    is "$1: no task but vCPUs ran on the guest's CPUs" \
+        "$(sed -n 's/^.* next_comm=\(.*\) next_pid=.*/\1/p' /run/record |
+            grep -v -e "^CPU ./KVM" -e ^swapper -e "^kworker/[12]:" | sort -u)" ""
+    is "$1: nor a timer of the host's" "$(grep -c local_timer_entry: /run/record)" 0
+}
+
 one 1-2
 check "the guest is up" await_guest 120 hpvm:.ready
 runs_well begin
@@ -39,8 +61,10 @@ is "its TSC is the host's" "$(tsc_offsets)" 0
 
 for n in $(seq "$UPGRADES"); do
     stage "upgrade $n"
+    record
     successor one 1-2
     upgrades "$n"
+    undisturbed "$n"
     second runs_well "$n"
     swap
     still_dedicated "$n"
