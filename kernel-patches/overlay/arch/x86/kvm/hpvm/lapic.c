@@ -223,7 +223,10 @@ bool kvm_hpvm_enter_irqoff(struct kvm_vcpu *vcpu)
 	 */
 	kvm_hpvm_table_enter(vcpu);
 
-	/* Last: an NMI after this check forces an exit. */
+	/*
+	 * Last.  Racer: hpvm_raise(), the first one above: what it has raised by now is seen,
+	 * and an NMI after this check forces an exit.
+	 */
 	if (hpvm_work_pending()) {
 		kvm_hpvm_leave_irqoff(vcpu);
 		return true;
@@ -286,7 +289,11 @@ void kvm_hpvm_leave_irqoff(struct kvm_vcpu *vcpu)
 	h->strays = n < HPVM_STORM ? 0 : HPVM_STORM;
 	hpvm_x2apic_write(APIC_TASKPRI, n < HPVM_STORM ? HOST_TPR : HPVM_STORM_TPR);
 
-	/* No doorbell before this: the drain would have swallowed it. */
+	/*
+	 * Racer: the NMI of hpvm_raise().  Until here it forces an exit: a doorbell would have
+	 * been swallowed by the drain.  Here it's rung for what such an NMI came for, and from
+	 * here on by the NMI itself.
+	 */
 	hpvm_force_exit_clear(kvm_hpvm_ops->exited, vcpu);
 }
 
