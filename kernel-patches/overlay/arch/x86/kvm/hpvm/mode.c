@@ -128,7 +128,7 @@ static u64 ordinary_reasons(struct kvm_vcpu *vcpu)
 	if (time_before(jiffies, h->nested_until))
 		why |= KVM_HPVM_REASON_NESTED;
 #ifdef CONFIG_KVM_SMM
-	if (is_smm(vcpu) || vcpu->arch.smi_pending)
+	if (is_smm(vcpu) || vcpu->arch.smi_pending || kvm_test_request(KVM_REQ_SMI, vcpu))
 		why |= KVM_HPVM_REASON_SMM;
 #endif
 	if (vcpu->guest_debug)

@@ -15,6 +15,9 @@
 #define IOAPIC_PIN		10
 #define IOAPIC_LEVEL		BIT(15)
 #define IOAPIC_MASKED		BIT(16)
+#define SMRAM_GPA		0x1000000UL
+#define SMRAM_SLOT		(1 << 16 | 1)	/* SMM has an address space of its own */
+#define SMRAM_SIZE		0x10000
 
 #define MSR_KVM_PV_EOI_EN	0x4b564d04
 #define KVM_MSR_ENABLED		1
@@ -277,6 +280,41 @@ TEST(reasons)
 	TEST_ASSERT_STAGE(vcpu, 8);
 	why = hpvm_state(vcpu).reasons;
 	EXPECT_EQ(KVM_HPVM_REASON_NOT_X2APIC, why & ~KVM_HPVM_REASON_EXTINT);
+	finish(vcpu);
+}
+
+/* --- SMM ----------------------------------------------------------------- */
+
+static void guest_smi(void)
+{
+	guest_x2apic_enable();
+	GUEST_SYNC(1);
+	GUEST_SYNC(2);
+	GUEST_DONE();
+}
+
+/* The vCPU is ordinary from the SMI on: it isn't made direct to be told of it. */
+TEST(smi)
+{
+	static const uint8_t rsm[] = { 0x0f, 0xaa };
+	struct kvm_vcpu *vcpu;
+	uint64_t entries;
+
+	if (!kvm_has_cap(KVM_CAP_X86_SMM))
+		SKIP(return, "this kernel has no SMM");
+	vcpu = create(guest_smi);
+	vm_userspace_mem_region_add(vcpu->vm, VM_MEM_SRC_ANONYMOUS, SMRAM_GPA, SMRAM_SLOT,
+				    SMRAM_SIZE / vcpu->vm->page_size, 0);
+	memcpy(addr_gpa2hva(vcpu->vm, SMRAM_GPA) + 0x8000, rsm, sizeof(rsm));
+	vcpu_set_msr(vcpu, MSR_IA32_SMBASE, SMRAM_GPA);
+	TEST_ASSERT_STAGE(vcpu, 1);
+	TEST_ASSERT_DIRECT(vcpu);
+	entries = hpvm_state(vcpu).direct_entries;
+	vcpu_ioctl(vcpu, KVM_SMI, NULL);
+	TEST_ASSERT_STAGE(vcpu, 2);
+	TEST_ASSERT_DIRECT(vcpu);
+	/* The one after SMM. */
+	EXPECT_EQ(entries + 1, hpvm_state(vcpu).direct_entries);
 	finish(vcpu);
 }
 
