@@ -2,6 +2,7 @@
 #: title   a minimal guest's timer and self-IPIs under stock KVM: the test's own test
 #: kernel  stock
 #: labs    vmx svm
+#: models  skylake broadwell
 #: cmdline isolcpus=domain,managed_irq,1 nohz_full=1 rcu_nocbs=1 irqaffinity=0
 #: timeout 400
 #: groups.vmx long
@@ -16,7 +17,8 @@ for mode in deadline oneshot periodic self; do
     is "$mode: all interrupts arrived" "$(figure timers_fired)" $COUNT
 done
 
-# A deadline that has passed when the guest gets to STI and HLT: the window's exit wakes it.
+# A deadline that has passed when the guest gets to STI and HLT. Without APICv the window's exit
+# wakes it.
 if [ "$LAB" = vmx ]; then
     measure_apic late "deadline hlt ahead=1000 count=$COUNT" \
         -accel kvm -cpu host -overcommit cpu-pm=on
