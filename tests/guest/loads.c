@@ -6,8 +6,8 @@
  * hpvm.loads=NAME,... says which. Of each, in this order, with a line from the console awaited
  * where it says so:
  *
- *   NAME.ready=1     a line; then the server starts, and clients with an end, which report
- *                    latencies. They're the warm-up, too
+ *   NAME.ready=1     a line; then the server starts, and clients with an end, of which the first
+ *                    reports latencies. They're the warm-up, too
  *   NAME.warm=1      the clients without an end have run for a while, and then for one interval
  *                    that nobody counts the exits of; a line
  *   NAME.counted=1   and for another one, between two marks. They go on after it
@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,6 +40,7 @@
 
 #define MAX_CLIENTS	3
 #define MAX_WORDS	16
+#define MAX_WORKERS	64
 #define NSEC_PER_MSEC	1000000L
 #define DISK		"/dev/nvme0n1"
 #define BLOCK		4096
@@ -51,8 +53,9 @@ struct load {
 	const char *server;		/* command line, or NULL */
 	int port;
 	const char *prepare;		/* sent to the server once */
-	const char *sample[MAX_CLIENTS];	/* clients with an end; the first one's latency */
-	const char *clients[MAX_CLIENTS];	/* without one */
+	const char *sample;		/* client with an end, for latencies */
+	const char *client;		/* without one */
+	int clients;			/* of each, at most; fewer where there are fewer vCPUs */
 	void (*work)(void);		/* instead of clients: a process of its own */
 	long (*requests)(void);		/* done until now */
 	void (*latency)(const char *name);
@@ -100,17 +103,25 @@ static void log_of(char *path, size_t size, const char *load, int client)
 	snprintf(path, size, "/tmp/%s.%d", load, client);
 }
 
-/* Starts the command, whose words have single blanks between them; %20 is a blank in one. */
-static pid_t start(const char *command, const char *log)
+/*
+ * Starts the command, whose words have single blanks between them; %20 is a blank in one. It
+ * stays on the vCPU of its place, but for what it places itself.
+ */
+static pid_t start(const char *command, const char *log, int place)
 {
 	char text[512], *words[MAX_WORDS + 1], *p, *hole;
 	int n = 0, fd;
+	cpu_set_t on;
 	pid_t pid = fork();
 
 	if (pid < 0)
 		fail("fork");
 	if (pid)
 		return pid;
+	CPU_ZERO(&on);
+	CPU_SET(place, &on);
+	if (sched_setaffinity(0, sizeof(on), &on))
+		_exit(126);
 	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
 		_exit(126);
@@ -200,11 +211,13 @@ static void ask(const char *question, char *answer, size_t size)
 
 static long redis_requests(void)
 {
-	static const char key[] = "total_commands_processed:";
+	static const char key[] = "cmdstat_eval:calls=";
 	static char answer[16384];
+	const char *calls;
 
-	ask("INFO stats\r\n", answer, sizeof(answer));
-	return atol(strstr(answer, key) + strlen(key));
+	ask("INFO commandstats\r\n", answer, sizeof(answer));
+	calls = strstr(answer, key);
+	return calls ? atol(calls + strlen(key)) : 0;
 }
 
 static long nginx_requests(void)
@@ -344,33 +357,37 @@ static void ab_latency(const char *name)
 }
 
 #define REDIS "/usr/bin/redis-server --save \"\" --protected-mode no"
-#define REDIS_CLIENT "/usr/bin/redis-benchmark --csv -c 16 -r 10000 "
+#define REDIS_CLIENT "/usr/bin/redis-benchmark --csv -c 16 -r 10000 -n "
+/* One script of SET, GET and LRANGE: of three clients it's chance how often each has its turn. */
+#define REDIS_REQUEST " eval redis.call('set',KEYS[1],'value');redis.call('get',KEYS[1]);" \
+	"return%20redis.call('lrange','list',0,9) 1 key:__rand_int__"
 #define FILL_LIST "EVAL \"for i=1,100 do redis.call('rpush','list',i) end return 'ok'\" 0\r\n"
-#define NGINX "/usr/sbin/nginx -c /etc/nginx.conf -g daemon%20off;"
+#define NGINX "/usr/sbin/nginx -c /etc/nginx.conf -g "
 #define URL "http://127.0.0.1:80/index.html"
+
+/* place_workers() completes it: how many workers, and where. */
+static char nginx[256] = NGINX;
 
 static const struct load loads[] = {
 	{
 		.name = "redis", .server = REDIS, .port = 6379,
 		.prepare = FILL_LIST,
-		.sample = { REDIS_CLIENT "-n 1000 -t get", REDIS_CLIENT "-n 1000 -t set",
-			REDIS_CLIENT "-n 1000 lrange list 0 99" },
-		.clients = { REDIS_CLIENT "-n 100000000 -t get", REDIS_CLIENT "-n 100000000 -t set",
-			REDIS_CLIENT "-n 100000000 lrange list 0 99" },
+		.sample = REDIS_CLIENT "500" REDIS_REQUEST,
+		.client = REDIS_CLIENT "100000000" REDIS_REQUEST, .clients = 3,
 		.requests = redis_requests, .latency = redis_latency,
 	}, {
-		.name = "nginx", .server = NGINX, .port = 80,
-		.sample = { "/usr/bin/wrk -t 1 -c 64 -d 1s --latency " URL },
-		.clients = { "/usr/bin/wrk -t 1 -c 64 -d 10000s " URL },
+		.name = "nginx", .server = nginx, .port = 80,
+		.sample = "/usr/bin/wrk -t 1 -c 64 -d 1s --latency " URL,
+		.client = "/usr/bin/wrk -t 1 -c 64 -d 10000s " URL, .clients = 1,
 		.requests = nginx_requests, .latency = wrk_latency,
 	}, {
-		.name = "ab", .server = NGINX, .port = 80,
-		.sample = { "/usr/bin/ab -n 1000 -c 64 -e /tmp/ab.csv " URL },
-		.clients = { "/usr/bin/ab -n 200000 -c 64 " URL },
+		.name = "ab", .server = nginx, .port = 80,
+		.sample = "/usr/bin/ab -n 1000 -c 64 -e /tmp/ab.csv " URL,
+		.client = "/usr/bin/ab -n 200000 -c 64 " URL, .clients = 1,
 		.requests = nginx_requests, .latency = ab_latency,
 	}, {
 		.name = "iperf3", .server = "/usr/bin/iperf3 -s -B 127.0.0.1", .port = 5201,
-		.clients = { "/usr/bin/iperf3 -c 127.0.0.1 -t 10000" },
+		.client = "/usr/bin/iperf3 -c 127.0.0.1 -t 10000", .clients = 1,
 		.requests = iperf_requests,
 	}, {
 		.name = "exec", .work = start_programs, .requests = worker_requests,
@@ -432,6 +449,44 @@ static void interval(const struct load *load, const char *what, long ms, bool ma
 /* The clients are elsewhere, and come when it's warm. */
 static bool remote;
 
+/*
+ * The server on vCPU 0, or nginx's workers on all but the last, and the clients from the last one
+ * down, as people place them who measure: otherwise it's chance which of them share a vCPU, and
+ * stays so for longer than an interval.
+ */
+static int vcpus(void)
+{
+	return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static int most_of(int n)
+{
+	int others = vcpus() > 1 ? vcpus() - 1 : 1;
+
+	return others < n ? others : n;
+}
+
+static int clients_of(const struct load *load)
+{
+	return remote ? 0 : most_of(load->clients);
+}
+
+static int place_of_client(int client)
+{
+	return vcpus() - 1 - client;
+}
+
+static void place_workers(void)
+{
+	char places[MAX_WORKERS + 1] = "";
+	int workers = most_of(MAX_WORKERS);
+
+	memset(places, '1', workers);
+	snprintf(nginx, sizeof(nginx),
+		 NGINX "daemon%%20off;worker_processes%%20%d;worker_cpu_affinity%%20auto%%20%s;",
+		 workers, places);
+}
+
 static void run(const struct load *load, long warm_ms, long ms)
 {
 	pid_t server = 0, clients[MAX_CLIENTS];
@@ -440,7 +495,7 @@ static void run(const struct load *load, long warm_ms, long ms)
 
 	log_of(server_log, sizeof(server_log), load->name, MAX_CLIENTS);
 	if (load->server) {
-		server = start(load->server, server_log);
+		server = start(load->server, server_log, 0);
 		while ((query = try_connect(load->port)) < 0) {
 			must_run(server, server_log);
 			rest(10);
@@ -454,9 +509,9 @@ static void run(const struct load *load, long warm_ms, long ms)
 		query = -1;
 		rest(100);
 	}
-	for (i = 0; i < MAX_CLIENTS && load->sample[i] && !remote; i++) {
+	for (i = 0; i < clients_of(load) && load->sample; i++) {
 		log_of(log, sizeof(log), load->name, i);
-		clients[i] = start(load->sample[i], log);
+		clients[i] = start(load->sample, log, place_of_client(i));
 	}
 	while (i-- > 0) {
 		log_of(log, sizeof(log), load->name, i);
@@ -474,9 +529,9 @@ static void run(const struct load *load, long warm_ms, long ms)
 			load->work();
 		count++;
 	}
-	for (; count < MAX_CLIENTS && load->clients[count] && !remote; count++) {
+	for (; count < clients_of(load); count++) {
 		log_of(log, sizeof(log), load->name, count);
-		clients[count] = start(load->clients[count], log);
+		clients[count] = start(load->client, log, place_of_client(count));
 	}
 	if (!remote) {
 		rest(warm_ms);
@@ -536,7 +591,7 @@ static void touch(void)
 
 void run_loads(const char *names)
 {
-	long warm_ms = parameter("hpvm.warm_ms", 1000), ms = parameter("hpvm.interval_ms", 2000);
+	long warm_ms = parameter("hpvm.warm_ms", 500), ms = parameter("hpvm.interval_ms", 2000);
 	char list[256], *name, *next;
 	long i;
 
@@ -546,6 +601,7 @@ void run_loads(const char *names)
 	mkdir("/tmp", 0777);
 	mkdir("/run", 0755);
 	lo_up();
+	place_workers();
 	done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (done == MAP_FAILED)
 		fail("mmap");
