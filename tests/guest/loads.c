@@ -449,11 +449,6 @@ static void interval(const struct load *load, const char *what, long ms, bool ma
 /* The clients are elsewhere, and come when it's warm. */
 static bool remote;
 
-/*
- * The server on vCPU 0, or nginx's workers on all but the last, and the clients from the last one
- * down, as people place them who measure: otherwise it's chance which of them share a vCPU, and
- * stays so for longer than an interval.
- */
 static int vcpus(void)
 {
 	return sysconf(_SC_NPROCESSORS_ONLN);
@@ -471,6 +466,11 @@ static int clients_of(const struct load *load)
 	return remote ? 0 : most_of(load->clients);
 }
 
+/*
+ * The server on vCPU 0, or nginx's workers on all but the last, and the clients from the last one
+ * down, as people place them who measure: otherwise it's chance which of them share a vCPU, and
+ * stays so for longer than an interval.
+ */
 static int place_of_client(int client)
 {
 	return vcpus() - 1 - client;
