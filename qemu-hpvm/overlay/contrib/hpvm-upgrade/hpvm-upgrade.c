@@ -565,7 +565,7 @@ static bool runs_nevertheless(Upgrade *u)
     const char *status;
     QmpClient *new;
 
-    if (!u->sent || has_ended(u)) {
+    if (!u->sent) {
         return false;
     }
     command(u->old, "migrate_cancel", NULL, NULL);
@@ -573,7 +573,7 @@ static bool runs_nevertheless(Upgrade *u)
         Arrival arrival = query_arrival(u, &status, NULL);
 
         if (arrival != ON_ITS_WAY || g_get_monotonic_time() > until) {
-            return arrival == ARRIVED;
+            return arrival == ARRIVED && !has_ended(u);
         }
         g_usleep(LOOK_US);
     }
