@@ -4,8 +4,8 @@
  * The old QEMU and the new one both have the descriptors of the guest's CPUs
  * from the moment on when the new one starts, so that no CPU is the host's in
  * between.  One vCPU at a time is bound to a CPU: the old QEMU releases its
- * vCPUs when the guest has stopped, which is before the stream that ends with
- * the new QEMU's start of the guest, where that binds its own.  An old QEMU that
+ * vCPUs when the guest has stopped, which is before its state is sent, and that
+ * before the new QEMU starts the guest, where it binds its own.  An old QEMU that
  * starts the guest again, since something failed, binds as it did before; but
  * never after the guest has run in the new one, whatever became of that.
  *

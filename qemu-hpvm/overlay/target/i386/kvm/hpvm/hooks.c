@@ -85,7 +85,7 @@ static void machine_done(Notifier *notifier, void *data)
     }
     hpvm_memory_start(hpvm_vm(), start);
     if (hpvm_vm()->inherited) {
-        /* Before the old QEMU hears that this one listens, and stops the guest. */
+        /* Before the old QEMU hears that this one listens, and sends the guest. */
         hpvm_memory_map(hpvm_vm());
     }
 }
