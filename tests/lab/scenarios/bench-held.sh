@@ -8,12 +8,6 @@
 #: witness.vmx 1 2 3 4 5 6 7 8
 #: timeout     900
 #: groups      bench
-#: atmost.vmx  1.05 bench-tuned bench.timer_arm_median bench.timer_fire_median
-#: atmost.vmx  bench.hlt_wake_timer_median bench.self_ipi_median bench.eoi_median
-#: atmost.vmx  bench.msr_write_median bench.tsc_aux_write_median bench.cpuid_exit_median
-#: atmost.vmx  bench.exit_in_service_median bench.exit_with_irq_pending_median
-#: atmost.vmx  bench.pio_exit_median bench.ipi_send_median bench.ipi_deliver_median
-#: atmost.vmx  bench.hlt_wake_ipi_median bench.ipi_round_trip_median bench.multicast_send_median
 
 # As bench-tuned.
 keep_awake
