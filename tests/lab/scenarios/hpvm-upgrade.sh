@@ -49,7 +49,7 @@ undisturbed() {
     check "$1: the record has the new QEMU's vCPUs" grep -q "next_comm=CPU 1/KVM" /run/record
     is "$1: no task but vCPUs ran on the guest's CPUs" \
         "$(sed -n 's/^.* next_comm=\(.*\) next_pid=.*/\1/p' /run/record |
-            grep -v -e "^CPU ./KVM" -e ^swapper -e "^kworker/[12]:" | sort -u)" ""
+            grep -v -e "^CPU ./KVM" -e ^swapper -e "^[a-z]*/[12]\(:\|$\)" | sort -u)" ""
     is "$1: nor a timer of the host's" "$(grep -c local_timer_entry: /run/record)" 0
 }
 
