@@ -45,11 +45,11 @@ record() {
 # undisturbed NAME: vCPUs' threads alone, or the kernel's that belong there; and none.
 undisturbed() {
     cat $RECORD/trace >/run/record
-    sed -n 's/^.* next_comm=\(.*\) next_pid=.*/\1/p' /run/record | sort | uniq -c
-    check "$1: the record has the new QEMU's vCPUs" grep -q "next_comm=CPU 1/KVM" /run/record
+    sed -n 's/^.* next_comm=\(.*\) next_pid=.*/\1/p' /run/record >/run/tasks
+    sort /run/tasks | uniq -c
+    check "$1: the record has the new QEMU's vCPUs" grep -q "^CPU 1/KVM" /run/tasks
     is "$1: no task but vCPUs ran on the guest's CPUs" \
-        "$(sed -n 's/^.* next_comm=\(.*\) next_pid=.*/\1/p' /run/record |
-            grep -v -e "^CPU ./KVM" -e ^swapper -e "^[a-z]*/[12]\(:\|$\)" | sort -u)" ""
+        "$(grep -v -e "^CPU ./KVM" -e ^swapper -e "^[a-z]*/[12]\(:\|$\)" /run/tasks | sort -u)" ""
     is "$1: nor a timer of the host's" "$(grep -c local_timer_entry: /run/record)" 0
 }
 
